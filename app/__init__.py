@@ -1,0 +1,1 @@
+"""Wires the product together and delivers it: settings, adapters, doors, command line."""

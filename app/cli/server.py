@@ -1,0 +1,117 @@
+"""Commands that run or mend the server: serve, worker, migrate, doctor, reset."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.running import run
+
+if TYPE_CHECKING:
+    from app.cli.doctor import Check
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Register the commands."""
+    commands.command()(serve)
+    commands.command()(worker)
+    commands.command()(migrate)
+    commands.command()(doctor)
+    commands.command(hidden=True)(reset)
+
+
+def serve(
+    *,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again on each change.")] = False,
+) -> None:
+    """Serve the API; embedded (no REDIS_URL) the work too."""
+    from app.data_folder import in_use
+    from app.settings import load_settings
+
+    settings = load_settings()
+    from app import server as served
+
+    with in_use(settings.data_dir):
+        served.serve(settings, reload=reload)
+
+
+def worker() -> None:
+    """Work on runs and jobs beside the servers; needs REDIS_URL."""
+    from app.data_folder import in_use
+    from app.failures import StartRefused
+    from app.settings import load_settings
+
+    settings = load_settings()
+    if settings.is_embedded:
+        raise StartRefused(
+            "A worker of its own needs REDIS_URL; without it `gob serve` does the work itself."
+        )
+    from app import server as served
+
+    with in_use(settings.data_dir):
+        served.work(settings)
+
+
+def migrate() -> None:
+    """Bring the database to the newest revision."""
+    from app.database import DatabaseOptions
+    from app.database import migrate as apply
+    from app.settings import load_settings
+
+    settings = load_settings()
+    options = DatabaseOptions(url=settings.db_url, migrates_at_start=settings.migrates_at_start)
+    applied = run(apply(options))
+    for revision in applied:
+        typer.echo(f"applied {revision}")
+    if not applied:
+        typer.echo("The database is up to date.")
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check settings, data folder, database, Redis and model; name a cure for each trouble."""
+    from app.cli.doctor import examine
+    from app.settings import load_settings
+
+    checks = run(examine(load_settings()))
+    if as_json:
+        typer.echo(json.dumps([asdict(check) | {"ok": check.is_ok} for check in checks], indent=2))
+    else:
+        _print_checks(checks)
+    if not all(check.is_ok for check in checks):
+        raise typer.Exit(1)
+
+
+def reset() -> None:
+    """Delete what the server made in DATA_DIR; refused while a server runs on it."""
+    from app.data_folder import empty
+    from app.settings import load_settings
+
+    settings = load_settings()
+    removed = empty(settings.data_dir, sqlite=settings.sqlite_path)
+    for path in removed:
+        typer.echo(f"deleted {path}")
+    if not removed:
+        typer.echo("There was nothing to delete.")
+
+
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed_version
+
+    try:
+        typer.echo(f"gob {installed_version('gob')}")
+    except PackageNotFoundError:
+        typer.echo("gob, from a checkout")
+
+
+def _print_checks(checks: "Sequence[Check]") -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{'ok ' if check.is_ok else 'BAD'}  {check.name:<{width}}  {check.found}")
+        if check.cure:
+            typer.echo(f"     {'':<{width}}  -> {check.cure}")

@@ -1,0 +1,1 @@
+"""What every feature stands on: errors, ids, time, database, leases, jobs."""

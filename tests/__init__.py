@@ -1,0 +1,1 @@
+"""Tests: behaviour held against the real thing."""

@@ -1,0 +1,1 @@
+"""What clients see at the doors."""

@@ -1,0 +1,133 @@
+"""The project's shape: what lies at the top, what the lock holds, which pages are current."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from app.settings_page import pages
+from tests.rules.source import ROOT, tracked_paths
+
+TOP = {"app", "schema", "resolvers", "domain", "workers", "tests", "docs", "ops"}
+TOP |= {"pyproject.toml", "README.md", "Makefile"}
+LOCKS = ("runtime", "dev")
+_PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)( ; .+?)?( \\)?")
+_HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
+
+
+def strangers(paths: Sequence[str]) -> set[str]:
+    """What lies at the top and has no business there."""
+    tops = {path.partition("/")[0] for path in paths}
+    return {top for top in tops if top not in TOP and not top.startswith(".")}
+
+
+def lock_faults(text: str) -> Iterator[str]:
+    """Lines that are neither an exact version nor its hash, and versions without a hash."""
+    pinned = ""
+    for line in text.splitlines():
+        if _HASH.fullmatch(line):
+            pinned = ""
+            continue
+        if pinned:
+            yield f"no hash: {pinned}"
+        match = _PINNED.fullmatch(line)
+        if match is None:
+            yield f"odd line: {line}"
+        pinned = match["name"] if match else ""
+    if pinned:
+        yield f"no hash: {pinned}"
+
+
+def locked_versions(text: str) -> Mapping[str, set[str]]:
+    """Versions by normal name; a name may stand several times, one for each platform."""
+    versions: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if match := _PINNED.fullmatch(line):
+            versions.setdefault(normal(match["name"]), set()).add(match["version"])
+    return versions
+
+
+def normal(name: str) -> str:
+    """A package name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(requirements: Sequence[str]) -> set[str]:
+    """Names of the packages that requirement lines ask for."""
+    names = (re.match(r"[A-Za-z0-9._-]+", line) for line in requirements)
+    return {normal(name[0]) for name in names if name}
+
+
+@pytest.fixture
+def project() -> Mapping[str, list[str]]:
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    runtime = content["project"]["dependencies"]
+    return {"runtime": runtime, "dev": runtime + content["dependency-groups"]["dev"]}
+
+
+def lock_text(name: str) -> str:
+    return (ROOT / "ops" / "lock" / f"{name}.txt").read_text()
+
+
+def test_nothing_else_lies_at_the_top():
+    assert strangers(tracked_paths()) == set()
+
+
+def test_a_stranger_at_the_top_is_found():
+    assert strangers(["app/a.py", ".ci/run", "src/a.py", "setup.py"]) == {"src", "setup.py"}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_exact_versions_with_hashes_and_no_address(name: str):
+    text = lock_text(name)
+
+    assert list(lock_faults(text)) == []
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a==1 \\\nb==2 \\\n    --hash=sha256:" + "0" * 64, "no hash: a"),
+        ("a==1", "no hash: a"),
+        ("a>=1", "odd line: a>=1"),
+        ("--index-url https://example.com", "odd line: --index-url https://example.com"),
+        ("a @ https://example.com/a.whl", "odd line: a @ https://example.com/a.whl"),
+        ("a==1 \\\n    --hash=md5:00", "no hash: a"),
+    ],
+)
+def test_a_fault_in_a_lock_is_found(text: str, fault: str):
+    assert next(lock_faults(text)) == fault
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_all_that_the_project_asks_for(name: str, project: Mapping[str, list[str]]):
+    missing = required(project[name]) - set(locked_versions(lock_text(name)))
+
+    assert missing == set(), "run `make lock`"
+
+
+def test_tests_run_on_the_versions_that_are_shipped():
+    runtime, dev = (locked_versions(lock_text(name)) for name in LOCKS)
+
+    differing = {name for name, versions in runtime.items() if dev.get(name) != versions}
+
+    assert differing == set()
+
+
+def test_names_are_compared_as_package_indexes_do():
+    assert required(["Foo_Bar.baz[x]>=1; python_version<'4'", "a"]) == {"foo-bar-baz", "a"}
+
+
+@pytest.mark.parametrize("path", sorted(pages()), ids=str)
+def test_a_generated_page_is_current(path: str):
+    assert (ROOT / path).read_text() == pages()[path], "run `make docs`"
+
+
+def test_a_setting_without_words_would_be_seen():
+    page = pages()[min(pages())]
+
+    assert "| `PORT` | `8080` | Port to listen on;" in page

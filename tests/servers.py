@@ -1,0 +1,96 @@
+"""Real PostgreSQL and Redis for tests, from the machine or from wheels, on free ports.
+
+Fixtures: `postgres_url` (a fresh database per test), `redis_url` (an empty server per test)
+and `redis_server` (a server of the test's own, to stop and start). A server that is missing
+skips the test loudly; with CI=true it fails.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import redis
+
+from tests.server_processes import PostgresServer, RedisServer, ServerMissing, find_server
+
+_STARTED = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """One cluster for the whole session."""
+    binary = _found("postgres", pytestconfig)
+    with PostgresServer(binary) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty database, dropped after the test."""
+    name = f"test_{uuid4().hex}"
+    # template0 is copied file by file: 30 ms, and nobody can be connected to it.
+    _run_sql(postgres_server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+    yield postgres_server.url(name)
+    _run_sql(postgres_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_redis(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
+    """One Redis for the whole session; tests take `redis_url`."""
+    with RedisServer(_found("redis", pytestconfig)) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The address of a Redis that holds nothing."""
+    with redis.Redis.from_url(shared_redis.url, socket_timeout=10) as client:
+        client.flushall()
+    return shared_redis.url
+
+
+@pytest.fixture
+def redis_server(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
+    """A running Redis that belongs to the test: `stop`, `kill` and `start` it as you like."""
+    with RedisServer(_found("redis", pytestconfig)) as server:
+        yield server
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say once which servers the tests talked to."""
+    for role, place in config.stash.get(_STARTED, {}).items():
+        terminalreporter.write_line(f"{role}: {place}")
+
+
+def _found(role: str, config: pytest.Config) -> str:
+    """The server's binary; without one, skip for a user and fail for CI."""
+    seen = config.stash.setdefault(_STARTED, {})
+    try:
+        binary = find_server(role)
+    except ServerMissing as missing:
+        seen[role] = f"MISSING, its tests did not run. {missing}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    seen[role] = str(binary)
+    return str(binary)
+
+
+def _run_sql(server: PostgresServer, statement: str) -> None:
+    """Run one statement; in a thread, since a test's own loop may be current here."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(server.url("postgres"), timeout=30)
+        try:
+            await connection.execute(statement, timeout=30)
+        finally:
+            await connection.close(timeout=10)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
