@@ -1,0 +1,1 @@
+"""Where ports meet the outside: one file per technology and role."""

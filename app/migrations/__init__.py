@@ -1,0 +1,1 @@
+"""Schema revisions of the database, applied in order."""

@@ -1,0 +1,1 @@
+"""Who may do what: workspaces, principals, API keys and scopes."""

@@ -1,0 +1,61 @@
+"""What a key may do, and who is calling."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.kernel.errors import FieldProblem, Forbidden, ValidationFailed
+
+
+class Scope(StrEnum):
+    """One permission, written noun:verb."""
+
+    AGENTS_READ = "agents:read"
+    AGENTS_WRITE = "agents:write"
+    RUNS_READ = "runs:read"
+    RUNS_EXECUTE = "runs:execute"
+    RUNS_APPROVE = "runs:approve"
+    MEMORY_READ = "memory:read"
+    MEMORY_WRITE = "memory:write"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    BEHAVIOR_READ = "behavior:read"
+    BEHAVIOR_WRITE = "behavior:write"
+    TOOLS_READ = "tools:read"
+    TOOLS_WRITE = "tools:write"
+    ADMIN = "admin"
+
+
+def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Read scopes as people write them. Raises ValidationFailed naming the unknown ones."""
+    known = {scope.value: scope for scope in Scope}
+    found: set[Scope] = set()
+    for name in names:
+        scope = known.get(name.strip().lower())
+        if scope is None:
+            message = f"{name!r} is no scope; the scopes are {', '.join(known)}."
+            raise ValidationFailed([FieldProblem(path=("scopes",), message=message)])
+        found.add(scope)
+    if not found:
+        raise ValidationFailed.of("scopes", f"Name at least one of {', '.join(known)}.")
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling: a key, its workspace, and what it may do."""
+
+    workspace_id: str
+    key_id: str | None
+    name: str
+    scopes: frozenset[Scope]
+
+    def needs(self, scope: Scope) -> None:
+        """Raise Forbidden unless the scope, or admin, is held."""
+        if scope not in self.scopes and Scope.ADMIN not in self.scopes:
+            message = f"The key {self.name!r} lacks the scope {scope.value}."
+            raise Forbidden(message, scope=scope.value)
+
+    def may(self, scope: Scope) -> bool:
+        """True when the scope, or admin, is held."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -1,0 +1,1 @@
+"""What happened, as rows first, and the hub that tells subscribers."""

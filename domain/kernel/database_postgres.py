@@ -1,0 +1,105 @@
+"""PostgreSQL: a pool of connections, each write a transaction of its own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.base.client import BaseDBAsyncClient
+
+from domain.kernel.database import (
+    Database,
+    Dialect,
+    Row,
+    Statement,
+    Transacting,
+    Transaction,
+)
+from domain.kernel.errors import Unavailable
+
+ATTEMPTS = 4
+"""Tries of a write that PostgreSQL chose as the victim of a deadlock."""
+
+_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+class _PostgresTransaction(Transaction):
+    def __init__(self, connection: Any, client: TransactionWrapper) -> None:
+        self._connection = connection
+        self.client = client
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        return [tuple(row) for row in await self._connection.fetch(sql, *args)]
+
+
+class PostgresDatabase(Database):
+    """Built on Tortoise's pooled asyncpg client."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, client: AsyncpgDBClient) -> None:
+        self.reader: BaseDBAsyncClient = client
+        self._client = client
+        self._opening = asyncio.Lock()
+
+    async def _pool(self) -> Any:
+        pool = cast("Any", self._client)._pool  # noqa: SLF001 - Tortoise opens it lazily and offers no getter
+        if pool is None:
+            async with self._opening:
+                if cast("Any", self._client)._pool is None:  # noqa: SLF001 - as above
+                    await self._client.create_connection(with_db=True)
+            pool = cast("Any", self._client)._pool  # noqa: SLF001 - as above
+        return pool
+
+    def transaction(self) -> Transacting:
+        """Open a transaction that commits at its end and rolls back on any exception."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[Transaction, None]:
+        pool = await self._pool()
+        try:
+            connection = await pool.acquire(timeout=10)
+        except (*_LOST, TimeoutError) as error:
+            raise Unavailable("The database cannot be reached.") from error
+        try:
+            async with connection.transaction():
+                client = TransactionWrapper(self._client)
+                client._connection = connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the wrapper takes its connection so
+                yield _PostgresTransaction(connection, client)
+        finally:
+            await asyncio.shield(pool.release(connection))
+
+    async def write(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements as one transaction, again when a deadlock chose it as victim."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self._transaction() as transaction:
+                    return await transaction.run(statements)
+            except asyncpg.DeadlockDetectedError:
+                if attempt == ATTEMPTS:
+                    raise
+            except _LOST as error:
+                raise Unavailable("The database cannot be reached.") from error
+        raise AssertionError
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Read outside transactions, from what is committed."""
+        pool = await self._pool()
+        try:
+            return [tuple(row) for row in await pool.fetch(sql, *args)]
+        except _LOST as error:
+            raise Unavailable("The database cannot be reached.") from error
+
+    def now_sql(self, given: int) -> str:
+        """SQL for the moment now in microseconds, by PostgreSQL's clock."""
+        # COALESCE only gives the caller's parameter, unused here, a place and a type.
+        clock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        return f"COALESCE({clock}, ${given}::bigint)"

@@ -1,0 +1,187 @@
+"""SQLite: one writing connection whose waiting writes share a commit, one read-only beside it."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import aiosqlite
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+
+from domain.kernel.database import (
+    Database,
+    Dialect,
+    Row,
+    Statement,
+    Transacting,
+    Transaction,
+    WriteRefusedError,
+    numbered,
+)
+from domain.kernel.errors import Unavailable
+
+T = TypeVar("T")
+Outcome = list[list[Row]] | Exception
+
+
+class _Pending:
+    """A write that waits for the next shared commit."""
+
+    __slots__ = ("done", "statements")
+
+    def __init__(
+        self, statements: Sequence[Statement], done: asyncio.Future[list[list[Row]]]
+    ) -> None:
+        self.statements = statements
+        self.done = done
+
+
+def _run(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Row]]:
+    results: list[list[Row]] = []
+    for statement in statements:
+        cursor = connection.execute(numbered(statement.sql), statement.args)
+        rows = [tuple(row) for row in cursor.fetchall()]
+        if statement.must_match and not rows:
+            raise WriteRefusedError(statement)
+        results.append(rows)
+    return results
+
+
+def _run_alone(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Row]]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = _run(connection, statements)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return results
+
+
+def _run_group(connection: sqlite3.Connection, group: Sequence[_Pending]) -> list[Outcome]:
+    """Each write in a savepoint of its own, all under one commit and so one fsync."""
+    outcomes: list[Outcome] = []
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for pending in group:
+            connection.execute("SAVEPOINT one")
+            try:
+                outcomes.append(_run(connection, pending.statements))
+            except (WriteRefusedError, sqlite3.Error) as error:
+                if not connection.in_transaction:
+                    raise
+                connection.execute("ROLLBACK TO one")
+                outcomes.append(error)
+            connection.execute("RELEASE one")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return outcomes
+
+
+class _SqliteTransaction(Transaction):
+    def __init__(self, database: "SqliteDatabase", client: SqliteTransactionWrapper) -> None:
+        self._database = database
+        self.client = client
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        return await self._database.on_writer(
+            lambda connection: [
+                tuple(row) for row in connection.execute(numbered(sql), args).fetchall()
+            ]
+        )
+
+
+class SqliteDatabase(Database):
+    """Built on two Tortoise clients: `writer` and, with `PRAGMA query_only`, `reader`."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, writer: SqliteClient, reader: SqliteClient) -> None:
+        self._writer = writer
+        self.reader: BaseDBAsyncClient = reader
+        self._reader = reader
+        self._turn = asyncio.Lock()
+        self._pending: list[_Pending] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    def transaction(self) -> Transacting:
+        """Open a transaction that commits at its end and rolls back on any exception."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[Transaction, None]:
+        async with self._turn:
+            await self.on_writer(lambda connection: connection.execute("BEGIN IMMEDIATE"))
+            client = SqliteTransactionWrapper(self._writer)
+            try:
+                yield _SqliteTransaction(self, client)
+            except BaseException:
+                await asyncio.shield(self.on_writer(lambda c: c.execute("ROLLBACK")))
+                raise
+            await asyncio.shield(self.on_writer(lambda c: c.execute("COMMIT")))
+
+    async def write(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements as one transaction; writes that wait together share one commit."""
+        done: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(statements, done))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="sqlite-writer")
+        return await done
+
+    async def _flush(self) -> None:
+        try:
+            async with self._turn:
+                while self._pending:
+                    group, self._pending = self._pending, []
+                    await self._flush_group(group)
+        finally:
+            self._flushing = None
+            for pending in self._pending:
+                pending.done.cancel()
+
+    async def _flush_group(self, group: list[_Pending]) -> None:
+        try:
+            if len(group) == 1:
+                outcomes = [await self.on_writer(lambda c: _run_alone(c, group[0].statements))]
+            else:
+                outcomes = await self.on_writer(lambda c: _run_group(c, group))
+        except (WriteRefusedError, sqlite3.Error, Unavailable) as error:
+            outcomes = [error] * len(group)
+        for pending, outcome in zip(group, outcomes, strict=True):
+            if pending.done.done():
+                continue
+            if isinstance(outcome, Exception):
+                pending.done.set_exception(outcome)
+            else:
+                pending.done.set_result(outcome)
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Read outside transactions, from what is committed."""
+        return await self._on(
+            self._reader,
+            lambda connection: [
+                tuple(row) for row in connection.execute(numbered(sql), args).fetchall()
+            ],
+        )
+
+    def now_sql(self, given: int) -> str:
+        """SQL for the moment now: the caller's."""
+        return f"${given}"
+
+    async def on_writer(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `action` in the writer's thread, in one hop whatever it does."""
+        return await self._on(self._writer, action)
+
+    async def _on(self, client: SqliteClient, action: Callable[[sqlite3.Connection], T]) -> T:
+        connection = client._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public way to the driver
+        if connection is None:
+            await client.create_connection(with_db=True)
+            connection = client._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as above
+        driver = cast("aiosqlite.Connection", connection)
+        # aiosqlite's own queue takes any function; its public calls are one statement a hop.
+        return await driver._execute(action, driver._conn)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
