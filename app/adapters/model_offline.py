@@ -1,0 +1,58 @@
+"""The offline planner as a model: it streams like one and says that it is none."""
+
+from collections.abc import AsyncGenerator
+
+from domain.models.matching import ToolIndex
+from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.ports import (
+    Finished,
+    FinishReason,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    TokenUsage,
+    ToolCall,
+    ToolCallReady,
+)
+from domain.models.tokens import count_context_words, count_words, split_words
+
+
+class OfflineModelClient:
+    """Turns instructions into tool calls without a language model; needs nothing at all."""
+
+    def __init__(self, *, name: str = "offline") -> None:
+        self.name = name
+        self._index = ToolIndex(())
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the next call of the plan or the closing words; never fails."""
+        # Reading the schemas of all tools costs more than a plan, and they seldom change.
+        if not self._index.holds(request.tools):
+            self._index = ToolIndex(request.tools)
+        move = next_move(request.messages, self._index)
+        if isinstance(move, PlannedCall):
+            yield ToolCallReady(_call(move, request))
+            said = move.arguments
+            reason = FinishReason.TOOL_CALLS
+        else:
+            for word in split_words(move.text):
+                yield TextDelta(word)
+            said = move.text
+            reason = _reason(move)
+        yield TokenUsage(
+            input_tokens=count_context_words(request.messages), output_tokens=count_words(said)
+        )
+        yield Finished(reason, offline=True)
+
+
+def _call(move: PlannedCall, request: ModelRequest) -> ToolCall:
+    """A call with an id that no other call of the context has."""
+    asked = sum(len(message.tool_calls) for message in request.messages)
+    return ToolCall(id=f"call_{asked + 1}", name=move.tool, arguments=move.arguments)
+
+
+def _reason(answer: Answer) -> FinishReason:
+    return FinishReason.REFUSAL if answer.is_declined else FinishReason.STOP

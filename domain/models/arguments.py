@@ -1,0 +1,185 @@
+"""Arguments for a tool out of an instruction's words, by the types its schema asks for."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.models.literals import PATH, URL, Reading
+from domain.models.parameters import Kind, Parameter
+from domain.models.values import EVIDENCE, Draft, fits, take_typed, typed
+from domain.models.wording import STOP_WORDS, stem, word_set
+
+_ORDER = {kind: place for place, kind in enumerate(Kind)}
+_EARLIER = re.compile(
+    r"\b(?:it|its|them|the (?:result|output|text|content|file|table))\b"
+    r"|\b(?:this|that)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in)\b)",
+    re.IGNORECASE,
+)
+_LEAD_NOUN = re.compile(
+    r"^(?:the\s+|this\s+|following\s+)*(?:text|string|phrase|sentence|title|word|words)\s*:?\s+"
+    r"(?=\S)",
+    re.IGNORECASE,
+)
+_TAKEN_TAIL = re.compile(r"(?:\s+(?:with|as|using|in|by|and|to))?\s*\0+[\s.?!]*$")
+_TEXT_NOUNS = frozenset({"text", "string", "phrase", "sentence", "title"})
+_OPENERS = frozenset({"of", "in", "for", "from", "on", "with", "to"})
+_ROLES: Mapping[str, frozenset[str]] = {
+    "with": frozenset({"replacement", "new", "by"}),
+    "by": frozenset({"replacement", "new", "by"}),
+    "in": frozenset({"text", "content", "source", "document", "input"}),
+    "of": frozenset({"text", "content", "source", "document", "input"}),
+    "from": frozenset({"text", "content", "source", "document", "input"}),
+    "to": frozenset({"to", "target", "path", "destination", "recipient"}),
+    "into": frozenset({"to", "target", "path", "destination"}),
+    "as": frozenset({"name", "title", "pattern", "format"}),
+}
+_LEADING = STOP_WORDS | word_set("make give get create generate tell show what's find run use")
+
+
+class Earlier:
+    """Stands for the result of the step before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """The arguments a clause gives a tool."""
+
+    values: Mapping[str, Any]
+    missing: tuple[str, ...]
+    rest: str
+    """What of the clause no argument took."""
+    evidence: float
+    is_exact: bool
+    """False when a text or a place was guessed from bare words, not quoted or after a colon."""
+
+
+def fill(
+    parameters: Sequence[Parameter],
+    reading: Reading,
+    *,
+    explained: frozenset[str],
+    has_earlier: bool = False,
+) -> Filling:
+    """Find a value for each parameter; `explained` are stems that belong to the tool itself.
+
+    With `has_earlier`, words such as "it" stand for the result of the step before.
+    """
+    draft = Draft(parameters=parameters, reading=reading.copy())
+    for parameter in parameters:
+        _take_named(draft, parameter)
+    by_need = sorted(parameters, key=lambda each: (not each.required, _ORDER[each.kind]))
+    for parameter in by_need:
+        if parameter.name not in draft.values:
+            take_typed(draft, parameter)
+    if has_earlier:
+        _take_earlier(draft)
+    _take_texts(draft, explained)
+    required = (each.name for each in parameters if each.required)
+    return Filling(
+        values=draft.values,
+        missing=tuple(name for name in required if name not in draft.values),
+        rest=draft.reading.rest(),
+        evidence=draft.evidence,
+        is_exact=draft.is_exact,
+    )
+
+
+def _take_named(draft: Draft, parameter: Parameter) -> None:
+    """Take `name=value`, `name: value`, `name "value"` and `name 3`."""
+    name = r"[ _-]".join(re.escape(word) for word in parameter.words)
+    reading = draft.reading
+    for literal in (*reading.quotes, *reading.json_values):
+        before = reading.text[: literal.start]
+        if found := re.search(
+            rf"(?<![\w]){name}\s*(=|:|\bis\b|\bas\b|)\s*$", before, re.IGNORECASE
+        ):
+            is_sure = bool(found[1]) or not parameter.required
+            if is_sure and fits(parameter, literal.value):
+                draft.values[parameter.name] = reading.take(literal)
+                return
+    given = re.compile(rf"(?<![\w]){name}\s*(?:=|:(?!//))\s*(?P<value>[^\s,;\0]+)", re.IGNORECASE)
+    if (match := given.search(reading.bare)) is not None:
+        value = typed(parameter, match["value"])
+        if value is not None:
+            draft.values[parameter.name] = value
+            reading.take_match(match)
+    elif parameter.kind in (Kind.INTEGER, Kind.NUMBER):
+        spoken = re.compile(
+            rf"(?<![\w]){name}\s+(?:of\s+|to\s+)?(?P<value>-?\d+(?:\.\d+)?)\b", re.IGNORECASE
+        )
+        if (match := spoken.search(reading.bare)) is not None:
+            draft.values[parameter.name] = typed(parameter, match["value"])
+            reading.take_match(match)
+
+
+def _take_texts(draft: Draft, explained: frozenset[str]) -> None:
+    """Give quotes to the texts that are needed, by preposition or order; else the bare words."""
+    open_texts = [
+        each
+        for each in draft.parameters
+        if each.kind is Kind.TEXT and each.required and each.name not in draft.values
+    ]
+    quoted = len(draft.reading.quotes)
+    for quote in tuple(draft.reading.quotes):
+        before = re.search(r"(\w+)\s*$", draft.reading.text[: quote.start])
+        roles = _ROLES.get(before[1].lower() if before else "", frozenset())
+        chosen = next((each for each in open_texts if roles & set(each.words)), None)
+        if chosen is not None:
+            draft.values[chosen.name] = draft.reading.take(quote)
+            open_texts.remove(chosen)
+    for quote in tuple(draft.reading.quotes):
+        if open_texts:
+            draft.values[open_texts.pop(0).name] = draft.reading.take(quote)
+    if len(draft.reading.quotes) < quoted:
+        draft.evidence += EVIDENCE[Kind.TEXT]
+    if len(open_texts) == 1 and len([p for p in draft.parameters if p.required]) <= 2:
+        _take_bare_text(draft, open_texts[0], explained)
+
+
+def _take_bare_text(draft: Draft, parameter: Parameter, explained: frozenset[str]) -> None:
+    reading = draft.reading
+    after_colon = re.search(r":\s+(?=\S)", reading.bare)
+    start = after_colon.end() if after_colon else _text_start(reading.bare, explained, parameter)
+    end = _text_end(reading.bare, start)
+    raw = reading.text[start:end].strip()
+    text = raw if after_colon else _LEAD_NOUN.sub("", raw).rstrip("?")
+    is_reference = _EARLIER.fullmatch(text) is not None
+    if not text or is_reference or PATH.fullmatch(text) or URL.fullmatch(text):
+        return
+    draft.values[parameter.name] = text
+    draft.is_exact = after_colon is not None
+    reading.take_span(start, end)
+
+
+def _text_end(bare: str, start: int) -> int:
+    """Where the text ends: before "with" and what another argument took, if that comes last."""
+    tail = _TAKEN_TAIL.search(bare, start)
+    if tail is not None:
+        return tail.start()
+    return start if "\0" in bare[start:] else len(bare)
+
+
+def _text_start(bare: str, explained: frozenset[str], parameter: Parameter) -> int:
+    """Where the text begins: after the tool's own words and the preposition or noun behind them."""
+    nouns = _TEXT_NOUNS | {parameter.name.lower()}
+    after_tool = False
+    for word in re.finditer(r"[^\s,:]+", bare):
+        plain = word[0].strip(".,!?'\"").lower()
+        if after_tool and (plain in _OPENERS or plain in nouns):
+            return word.end()
+        is_known = stem(plain) in explained
+        if not is_known and plain not in _LEADING:
+            return word.start() if after_tool else len(bare)
+        after_tool = after_tool or is_known
+    return len(bare)
+
+
+def _take_earlier(draft: Draft) -> None:
+    """Let one missing value be the result of the step before, if the clause speaks of it."""
+    if draft.reading.quotes or draft.reading.json_values:
+        return
+    kinds = (Kind.TEXT, Kind.OBJECT, Kind.LIST, Kind.JSON)
+    missing = [p for p in draft.parameters if p.required and p.name not in draft.values]
+    if len(missing) == 1 and missing[0].kind in kinds and _EARLIER.search(draft.reading.bare):
+        draft.values[missing[0].name] = Earlier()

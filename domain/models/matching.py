@@ -1,0 +1,137 @@
+"""Which tools an instruction is about: BM25 over their names, parameters and descriptions.
+
+Term weights follow Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009),
+section 3.6: weighted field frequencies, saturated once. Lengths play no part: a tool with a
+longer description is not a lesser tool.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.models.parameters import Parameter, parameters_of
+from domain.models.ports import ToolSpec
+from domain.models.wording import FILLERS, stem, stems, synonyms
+
+_NAME_WEIGHT = 4.0
+_PARAMETER_WEIGHT = 1.0
+_DESCRIPTION_WEIGHT = 1.0
+_SATURATION = 1.0
+_SYNONYM_WORTH = 0.7
+_FILLER_STEMS = frozenset(stem(word) for word in FILLERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedTool:
+    """A tool with what is to be known of it for every instruction."""
+
+    spec: ToolSpec
+    parameters: tuple[Parameter, ...]
+    name_stems: frozenset[str]
+    own_stems: frozenset[str]
+    """Stems of its name and of its parameters' names."""
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """How far the words of an instruction point at a tool."""
+
+    tool: IndexedTool
+    score: float
+    matched: frozenset[str]
+    """Words of the instruction that the tool explains."""
+    named: frozenset[str]
+    """Words of the tool's name that the instruction says, or nearly says."""
+
+    distinct: frozenset[str]
+    """Those of them that no other tool's name holds."""
+
+    @property
+    def coverage(self) -> float:
+        """How much of the tool's name was said, from 0 to 1."""
+        return len(self.named) / max(1, len(self.tool.name_stems))
+
+
+class ToolIndex:
+    """Tools by the words that speak of them."""
+
+    def __init__(self, tools: Sequence[ToolSpec]) -> None:
+        self.tools = tuple(_indexed(tool) for tool in tools)
+        spread = Counter(word for tool in self.tools for word in tool.weights)
+        names = Counter(word for tool in self.tools for word in tool.name_stems)
+        self._distinct = frozenset(word for word, count in names.items() if count == 1)
+        whole = math.log(1 + len(self.tools))
+        self._rarity = {
+            word: math.log(1 + len(self.tools) / count) / whole for word, count in spread.items()
+        }
+
+    def holds(self, tools: Sequence[ToolSpec]) -> bool:
+        """Tell whether the index was made of exactly these tools."""
+        return len(tools) == len(self.tools) and all(
+            each.spec is tool or each.spec == tool
+            for each, tool in zip(self.tools, tools, strict=True)
+        )
+
+    def match(self, tool: IndexedTool, said: Sequence[str]) -> Match:
+        """Weigh what was said against one tool."""
+        score = 0.0
+        matched: set[str] = set()
+        named: set[str] = set()
+        for word in dict.fromkeys(said):
+            hit, worth = self._best(word, tool.weights)
+            if hit is None:
+                continue
+            matched.add(word)
+            score += worth
+            if hit in tool.name_stems:
+                named.add(hit)
+        return Match(
+            tool=tool,
+            score=score,
+            matched=frozenset(matched),
+            named=frozenset(named),
+            distinct=self._distinct & named,
+        )
+
+    def _best(self, word: str, weights: Mapping[str, float]) -> tuple[str | None, float]:
+        """The tool's word that this one means, and what the hit is worth."""
+        best: tuple[str | None, float] = (None, 0.0)
+        for meant in (word, *sorted(synonyms(word))):
+            if meant not in weights:
+                continue
+            worth = self._rarity[meant] * weights[meant] / (weights[meant] + _SATURATION)
+            if meant != word:
+                worth *= _SYNONYM_WORTH
+            if word in _FILLER_STEMS:
+                worth *= 0.5
+            if worth > best[1]:
+                best = (meant, worth)
+        return best
+
+
+def _indexed(tool: ToolSpec) -> IndexedTool:
+    parameters = parameters_of(tool)
+    name = frozenset(stems(tool.name))
+    of_parameters = frozenset(stem for each in parameters for stem in stems(each.name))
+    return IndexedTool(
+        spec=tool,
+        parameters=parameters,
+        name_stems=name,
+        own_stems=name | of_parameters,
+        weights=_weights(tool, parameters),
+    )
+
+
+def _weights(tool: ToolSpec, parameters: Sequence[Parameter]) -> Mapping[str, float]:
+    weights: defaultdict[str, float] = defaultdict(float)
+    for word in set(stems(tool.name)):
+        weights[word] += _NAME_WEIGHT
+    for word in set(stems(tool.description)):
+        weights[word] += _DESCRIPTION_WEIGHT
+    for parameter in parameters:
+        choices = " ".join(str(choice) for choice in parameter.choices)
+        for word in set(stems(f"{parameter.name} {choices}")):
+            weights[word] += _PARAMETER_WEIGHT
+    return weights

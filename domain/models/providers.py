@@ -1,0 +1,61 @@
+"""The model providers that this server can use, by name."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.kernel.errors import ProviderUnavailable
+from domain.models.ports import ModelClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """Names a model: a provider, and the model's name there."""
+
+    provider: str
+    name: str
+
+
+class ModelProviders:
+    """Clients by provider name; `default` is used where an agent names no model."""
+
+    def __init__(self, clients: Sequence[ModelClient], *, default: ModelRef) -> None:
+        """Raise ProviderUnavailable when the default's provider is not among the clients."""
+        self._clients = {client.name: client for client in clients}
+        self.default = default
+        self.resolve(default.provider, default.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Known providers, the default first."""
+        first = self.default.provider
+        return (first, *sorted(name for name in self._clients if name != first))
+
+    def reference(self, provider: str | None, model: str | None) -> ModelRef:
+        """The model meant by what an agent or a call names; absent parts take the default."""
+        chosen = provider or self.default.provider
+        if model is None and chosen != self.default.provider:
+            message = f"The model provider {chosen!r} has no default model; name one."
+            raise ProviderUnavailable(message, provider=chosen, path=("model", "name"))
+        return ModelRef(provider=chosen, name=model or self.default.name)
+
+    def resolve(self, provider: str | None, model: str | None) -> ModelClient:
+        """The client that can be asked for this model; raises ProviderUnavailable."""
+        reference = self.reference(provider, model)
+        client = self._clients.get(reference.provider)
+        if client is None:
+            known = ", ".join(sorted(self._clients)) or "none"
+            message = (
+                f"No model provider is called {reference.provider!r} here; known are: {known}."
+            )
+            raise ProviderUnavailable(
+                message, provider=reference.provider, path=("model", "provider")
+            )
+        return client
+
+    async def aclose(self) -> None:
+        """Close all clients, each even if another one fails; raises what failed first."""
+        closing = (client.aclose() for client in self._clients.values())
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome

@@ -1,0 +1,128 @@
+"""Words of instructions and tools: stems, synonyms, and words that carry no meaning here."""
+
+import re
+from functools import lru_cache
+
+_SUFFIXES = (
+    "ations", "ation", "ators", "ator", "ating", "ated", "ates", "ate", "ifying", "ified",
+    "ifies", "ify", "ings", "ing", "ences", "ence", "ions", "ion", "ed", "es", "s", "e",
+)  # fmt: skip
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a list written as text."""
+    return frozenset(text.split())
+
+
+STOP_WORDS = word_set(
+    """
+    a an the of to for in on at by with and or is are was be been it its this that these
+    those my me i you your please can could would will shall from as into what which do does
+    did about there so now just some any all s t us we our let lets want need like how many
+    much long far first next finally also here up out one such each every using between both
+    """
+)
+FILLERS = word_set(
+    """
+    give get make show tell find run use call do using execute tool result output value
+    values answer say print kindly following return put take thanks thank hey hi hello
+    """
+)
+"""Words that ask for something without saying what; they neither help nor hurt a match."""
+
+ACTIONS = word_set(
+    """
+    email mail send delete remove erase drop write save store post publish upload download
+    create schedule remind move copy rename notify buy order pay deploy install restart stop
+    kill book translate summarize explain plot draw search browse commit push fetch
+    """
+)
+"""Verbs that nobody may overlook: a clause with one of them unexplained is not understood."""
+
+_GROUPS = (
+    "calculate compute evaluate solve calc math arithmetic",
+    "read open view load cat content contents parse",
+    "list show display ls enumerate",
+    "files file folder directory document",
+    "stats statistics statistic count counts length",
+    "hash digest checksum fingerprint",
+    "merge combine join",
+    "convert conversion transform",
+    "difference diff compare between until minus",
+    "add plus after later",
+    "slug slugify permalink",
+    "uuid guid",
+    "new generate create random",
+    "delete remove erase",
+    "write save store",
+    "summary summarize average mean median",
+    "pick select",
+    "extract",
+    "replace substitute swap",
+    "format",
+    "encode",
+    "decode",
+    "amount number",
+    "unit units measure",
+)
+_CONDITIONS = re.compile(
+    r"\s*(if|unless|when|whenever|while|every|each|daily|hourly|weekly|tomorrow|tonight|schedule|"
+    r"remind|once)\b",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(r"\bhow (many|long)\b", re.IGNORECASE)
+_NEGATIONS = re.compile(r"\b(don'?t|do not|never|must not|avoid|instead of)\b", re.IGNORECASE)
+_OPEN_QUESTIONS = re.compile(
+    r"\s*((and|so|but|please)\s+)*(why|who|whom|whose|when|where|should|explain|"
+    r"tell me (a|about|why|who|how)|what do you|how do (i|you)|how are|how does|write (me )?an?\b)",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """A word without its ending; only equality of stems means anything."""
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            return word[: -len(suffix)]
+    return word
+
+
+_SYNONYMS = {
+    stem(word): frozenset(stem(other) for other in group.split())
+    for group in _GROUPS
+    for word in group.split()
+}
+
+
+def words(text: str) -> list[str]:
+    """Words in lower case; names are split at underscores and capitals."""
+    return [word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text.replace("_", " ")))]
+
+
+def stems(text: str) -> list[str]:
+    """Stems of the words that carry meaning; "how many" asks to count."""
+    found = [stem(word) for word in words(text) if word not in STOP_WORDS]
+    return [*found, "count"] if _HOW_MANY.search(text) else found
+
+
+def synonyms(stemmed: str) -> frozenset[str]:
+    """Stems that mean about the same, the stem itself left out."""
+    return _SYNONYMS.get(stemmed, frozenset()) - {stemmed}
+
+
+def is_conditional(clause: str) -> bool:
+    """True for a condition or a schedule, which one call cannot carry out."""
+    return _CONDITIONS.match(clause) is not None
+
+
+def is_negated(clause: str) -> bool:
+    """True when the clause says what not to do."""
+    return _NEGATIONS.search(clause) is not None
+
+
+def is_open_question(clause: str) -> bool:
+    """True for questions that ask for knowledge or opinion rather than for a tool."""
+    return _OPEN_QUESTIONS.match(clause) is not None

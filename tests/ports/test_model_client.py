@@ -1,0 +1,155 @@
+"""What every model client does alike: the contract of the ModelClient port."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import pytest
+
+from app.adapters.model_offline import OfflineModelClient
+from app.adapters.model_openai import OpenAIModelClient
+from app.adapters.model_simulated import SimulatedModelClient
+from domain.models.ports import (
+    ChatMessage,
+    Finished,
+    FinishReason,
+    ModelClient,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    TokenUsage,
+    ToolCallReady,
+    ToolSpec,
+)
+from tests.ports.scripted_openai import ScriptedOpenAI
+
+CALCULATE = ToolSpec(
+    name="calculate",
+    description="Calculate an expression.",
+    input_schema={
+        "type": "object",
+        "properties": {"expression": {"type": "string"}},
+        "required": ["expression"],
+    },
+)
+ANSWER = "The sum is four."
+
+
+@dataclass
+class Rig:
+    """A client, and the instructions that make it answer and call a tool."""
+
+    client: ModelClient
+    to_answer: str
+    to_call: str
+    is_offline: bool
+    provider: ScriptedOpenAI | None = None
+
+    def will_answer(self, text: str = ANSWER) -> None:
+        if self.provider:
+            self.provider.answer(text)
+
+    def will_call(self) -> None:
+        if self.provider:
+            self.provider.call_tool("calculate", {"expression": "2 + 2"})
+
+
+@pytest.fixture(params=["openai", "offline", "simulated"])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    call = json.dumps({"tool": {"name": "calculate", "arguments": {"expression": "2 + 2"}}})
+    async with ScriptedOpenAI() as provider:
+        rigs = {
+            "openai": Rig(
+                OpenAIModelClient(base_url=provider.base_url), "Hi", "2 + 2?", False, provider
+            ),
+            "offline": Rig(OfflineModelClient(), "Hi", "calculate 2 + 2", True),
+            "simulated": Rig(SimulatedModelClient(), '{"tokens": 30}', call, True),
+        }
+        yield rigs[request.param]
+        for each in rigs.values():
+            await each.client.aclose()
+
+
+def ask(*messages: ChatMessage) -> ModelRequest:
+    return ModelRequest(model="m", messages=messages, tools=[CALCULATE])
+
+
+def user(text: str) -> ChatMessage:
+    return ChatMessage(role="user", content=text)
+
+
+async def events_of(rig: Rig, request: ModelRequest) -> list[ModelEvent]:
+    async with asyncio.timeout(20), aclosing(rig.client.stream(request)) as stream:
+        return [event async for event in stream]
+
+
+async def test_an_answer_is_text_then_usage_then_one_finish(rig: Rig) -> None:
+    rig.will_answer()
+
+    *deltas, usage, finish = await events_of(rig, ask(user(rig.to_answer)))
+
+    assert {type(delta) for delta in deltas} == {TextDelta}
+    assert len(deltas) > 1
+    assert isinstance(usage, TokenUsage)
+    assert usage.output_tokens == len(deltas)
+    assert isinstance(finish, Finished)
+    assert finish.offline is rig.is_offline
+
+
+async def test_a_call_comes_whole_and_ends_the_answer(rig: Rig) -> None:
+    rig.will_call()
+
+    ready, usage, finish = await events_of(rig, ask(user(rig.to_call)))
+
+    assert isinstance(ready, ToolCallReady)
+    assert ready.call.name == "calculate"
+    assert ready.call.id != ""
+    assert json.loads(ready.call.arguments) == {"expression": "2 + 2"}
+    assert isinstance(usage, TokenUsage)
+    assert finish == Finished(FinishReason.TOOL_CALLS, offline=rig.is_offline)
+
+
+async def test_the_result_of_a_call_is_answered_in_text(rig: Rig) -> None:
+    rig.will_call()
+    ready = (await events_of(rig, ask(user(rig.to_call))))[0]
+    assert isinstance(ready, ToolCallReady)
+    asked = ChatMessage(role="assistant", tool_calls=(ready.call,))
+    result = ChatMessage(
+        role="tool", content="4", tool_call_id=ready.call.id, tool_name="calculate"
+    )
+    rig.will_answer()
+
+    *deltas, _, finish = await events_of(rig, ask(user(rig.to_call), asked, result))
+
+    assert {type(delta) for delta in deltas} == {TextDelta}
+    assert finish == Finished(FinishReason.STOP, offline=rig.is_offline)
+
+
+async def test_a_stream_closed_in_the_middle_leaves_the_client_usable(rig: Rig) -> None:
+    rig.will_answer()
+    rig.will_answer()
+
+    async with asyncio.timeout(20), aclosing(rig.client.stream(ask(user(rig.to_answer)))) as stream:
+        await anext(stream)
+    events = await events_of(rig, ask(user(rig.to_answer)))
+
+    assert isinstance(events[-1], Finished)
+
+
+async def test_streams_side_by_side_do_not_mix(rig: Rig) -> None:
+    for _ in range(5):
+        rig.will_answer()
+    alone = await events_of(rig, ask(user(rig.to_answer)))
+
+    together = await asyncio.gather(*(events_of(rig, ask(user(rig.to_answer))) for _ in range(4)))
+
+    assert together == [alone] * 4
+
+
+async def test_a_client_has_a_name_and_may_be_closed_twice(rig: Rig) -> None:
+    await rig.client.aclose()
+    await rig.client.aclose()
+
+    assert rig.client.name in {"openai", "offline", "simulated"}
