@@ -1,0 +1,1 @@
+"""Small pure functions that tools are made of, one file per theme."""

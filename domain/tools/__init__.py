@@ -1,0 +1,1 @@
+"""What a model may call: manifests, registry and validation."""
