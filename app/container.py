@@ -1,0 +1,212 @@
+"""Where ports meet adapters: builds the services of one process and owns what they hold open."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.adapters.clock import SystemClock
+from app.adapters.events_local import LocalEventBus
+from app.adapters.events_redis import RedisEventBus
+from app.adapters.files_beneath import WorkspaceFolders
+from app.database import DatabaseOptions, open_database
+from app.model_clients import model_clients
+from app.settings import Settings
+from domain.access.rows import WorkspaceRow
+from domain.access.service import AccessService
+from domain.agents.service import AgentService
+from domain.conversations.service import ConversationService
+from domain.events.hub import Hub
+from domain.events.store import EventStore
+from domain.kernel.database import Database
+from domain.kernel.idempotency import IdempotencyKeys
+from domain.kernel.ids import IdSource
+from domain.kernel.jobs import Job, JobRegistry
+from domain.kernel.ports import Clock, EventBus, JobQueue
+from domain.models.providers import ModelProviders
+from domain.runs.calls import CallRunner
+from domain.runs.context import ContextBuilder
+from domain.runs.engine import RunEngine
+from domain.runs.journal import Journal
+from domain.runs.lease import LeaseOffice
+from domain.runs.messages import EndMessages
+from domain.runs.runner import Capacity, Runner
+from domain.runs.service import EXECUTE_JOB, RunParts, RunService
+from domain.runs.stream import RunStreams
+from domain.runs.tokens import TokenWriter
+from domain.tools.builtin import builtin_tools
+from domain.tools.registry import ToolRegistry
+from workers.actors import make_actors
+from workers.broker import make_broker
+from workers.queue import DramatiqJobQueue
+from workers.runtime import running_worker
+from workers.sweeper import Sweeper
+
+RUNS_QUEUE = "runs"
+NAMESPACE = "gob"
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    EMBEDDED = "embedded"
+    API = "api"
+    WORKER = "worker"
+
+    @property
+    def works(self) -> bool:
+        """True when the process takes due work from the queue."""
+        return self is not Role.API
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The services of one process."""
+
+    settings: Settings
+    role: Role
+    database: Database
+    bus: EventBus
+    clock: Clock
+    access: AccessService
+    agents: AgentService
+    conversations: ConversationService
+    models: ModelProviders
+    tools: ToolRegistry
+    runner: Runner
+    runs: RunService
+    workspace: WorkspaceRow
+
+
+def database_options(settings: Settings) -> DatabaseOptions:
+    """Tell what the settings say of the database."""
+    return DatabaseOptions(url=settings.db_url, migrates_at_start=settings.migrates_at_start)
+
+
+@asynccontextmanager
+async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Container, None]:
+    """Build everything, start what runs beside requests, and hand runs back at the end.
+
+    Raises Unavailable or MigrationNeededError when the process cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(database_options(settings)))
+        clock = SystemClock()
+        bus = await _open_bus(settings, stack)
+        services = _Services(settings, database, clock, bus)
+        stack.push_async_callback(services.models.aclose)
+        workspace = await services.access.ensure_default()
+        await services.agents.ensure_default(workspace.id)
+        hub = await stack.enter_async_context(Hub(services.store, bus, clock))
+        runner = services.runner()
+        jobs = JobRegistry()
+        jobs.register(Job(name=EXECUTE_JOB, queue=RUNS_QUEUE, carry_out=runner.execute))
+        broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
+        stack.callback(broker.close)
+        queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
+        await stack.enter_async_context(runner)
+        if role.works:
+            sweeper = services.sweeper(queue)
+            threads = settings.queue_threads
+            await stack.enter_async_context(running_worker(broker, sweeper, threads=threads))
+        yield Container(
+            settings=settings,
+            role=role,
+            database=database,
+            bus=bus,
+            clock=clock,
+            access=services.access,
+            agents=services.agents,
+            conversations=services.conversations,
+            models=services.models,
+            tools=services.tools,
+            runner=runner,
+            runs=services.runs(runner, hub, queue),
+            workspace=workspace,
+        )
+
+
+async def _open_bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
+    if settings.is_embedded:
+        return LocalEventBus()
+    bus = await stack.enter_async_context(RedisEventBus(settings.redis_url, namespace=NAMESPACE))
+    await bus.check()
+    return bus
+
+
+class _Services:
+    """The services that need no process around them, built in the order of the domain."""
+
+    def __init__(
+        self, settings: Settings, database: Database, clock: SystemClock, bus: EventBus
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._bus = bus
+        self._ids = IdSource(clock.now_us)
+        self._office = LeaseOffice(database, clock, owner=self._ids(), lease_s=settings.lease_s)
+        self._idempotency = IdempotencyKeys(database, clock)
+        self.access = AccessService(database, clock, self._ids)
+        self.store = EventStore(database, bus)
+        self.models = model_clients(settings)
+        folders = WorkspaceFolders(settings.workspace_files)
+        self.tools = ToolRegistry(builtin_tools(folders.tree_of))
+        self.conversations = ConversationService(database, clock, self._ids)
+        self.agents = AgentService(database, clock, self._ids, self._idempotency)
+
+    def runner(self) -> Runner:
+        settings = self._settings
+        return Runner(
+            engine_of=self._engine,
+            office=self._office,
+            bus=self._bus,
+            clock=self._clock,
+            capacity=Capacity(
+                runs=settings.run_capacity,
+                inline=settings.inline_capacity,
+                renew_s=settings.lease_renew_s,
+                give_up_s=settings.lease_give_up_s,
+            ),
+        )
+
+    def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
+        tokens = TokenWriter(self._database, self.store, self._clock, lost=lost)
+        journal = Journal(self._database, self.store, tokens, self._clock)
+        engine = RunEngine(
+            contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
+            calls=CallRunner(self._clock, self._ids),
+            journal=journal,
+            tokens=tokens,
+            messages=EndMessages(self.conversations),
+            clock=self._clock,
+            ids=self._ids,
+        )
+        return engine, journal
+
+    def sweeper(self, queue: JobQueue) -> Sweeper:
+        return Sweeper(
+            forgotten=self._office.forgotten,
+            job=EXECUTE_JOB,
+            queue=queue,
+            clock=self._clock,
+            interval_s=self._settings.sweep_interval_s,
+        )
+
+    def runs(self, runner: Runner, hub: Hub, queue: JobQueue) -> RunService:
+        return RunService(
+            RunParts(
+                database=self._database,
+                store=self.store,
+                conversations=self.conversations,
+                models=self.models,
+                streams=RunStreams(hub, self.store, self._clock),
+                runner=runner,
+                queue=queue,
+                bus=self._bus,
+                idempotency=self._idempotency,
+                clock=self._clock,
+                ids=self._ids,
+            )
+        )

@@ -1,0 +1,1 @@
+"""Workers that follow instructions, and every version of them."""

@@ -1,0 +1,274 @@
+"""Agents: found, made, changed, archived and returned to earlier versions."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from domain.access.scopes import Principal, Scope
+from domain.agents.changes import Change, changes_between, merged, without_nulls
+from domain.agents.queries import AgentFilter, AgentOrder, AgentQueries
+from domain.agents.rows import AgentRow
+from domain.agents.settings import AgentSettings, NewAgent
+from domain.agents.slugs import free_slug, slug_of
+from domain.agents.writes import Saving, claim_slugs, insert_agent, insert_version, update_agent
+from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef, ValidationFailed
+from domain.kernel.idempotency import IdempotencyKeys, digest_of
+from domain.kernel.ids import IdSource
+from domain.kernel.ports import Clock
+from domain.kernel.validation import ClientModel, Text, validated
+
+__all__ = ["AgentFilter", "AgentOrder", "AgentService", "Change", "changes_between"]
+
+DEFAULT_SLUG = "default"
+CREATE = "createAgent"
+SYSTEM = "system"
+
+DEFAULT_AGENT = AgentSettings(
+    name="Default agent",
+    slug=DEFAULT_SLUG,
+    description="Answers when no other agent is named.",
+    instructions=(
+        "Carry out the instruction. Use a tool where it knows better than you, say what you did,"
+        " and say plainly what you could not do."
+    ),
+)
+
+
+class Note(ClientModel):
+    """Why an agent is saved."""
+
+    comment: Annotated[Text, StringConstraints(max_length=1000)] | None = None
+
+
+class AgentService(AgentQueries):
+    """Agents of every workspace; each call sees those of its caller's."""
+
+    def __init__(
+        self, database: Database, clock: Clock, ids: IdSource, idempotency: IdempotencyKeys
+    ) -> None:
+        super().__init__(database)
+        self._clock = clock
+        self._ids = ids
+        self._idempotency = idempotency
+
+    async def ensure_default(self, workspace_id: str) -> AgentRow:
+        """Return the default agent, making it on first use, also with many processes."""
+        query = self._rows(workspace_id).filter(slug=DEFAULT_SLUG)
+        found = await query.first()
+        if found is None:
+            saving = Saving(
+                agent_id=self._ids(),
+                version_id=self._ids(),
+                workspace_id=workspace_id,
+                slug=DEFAULT_SLUG,
+                settings=DEFAULT_AGENT,
+                created_by=SYSTEM,
+                now_us=self._clock.now_us(),
+            )
+            await self._database.write(
+                [
+                    *claim_slugs(self._database.dialect, workspace_id),
+                    insert_agent(saving, must_match=False),
+                    insert_version(saving),
+                ]
+            )
+            found = await query.get()
+        return found
+
+    async def create(self, principal: Principal, values: Mapping[str, Any]) -> AgentRow:
+        """Make an agent of a client's values; a repeat of its idempotency key makes none.
+
+        Raises ValidationFailed, NotFound for a delegate, and Conflict (NAME_TAKEN,
+        IDEMPOTENCY_MISMATCH).
+        """
+        principal.needs(Scope.AGENTS_WRITE)
+        new = validated(NewAgent, without_nulls(values))
+        while True:
+            made = await self._recalled(principal, new)
+            if made is not None:
+                return made
+            await self._check_delegates(principal, new)
+            saving = await self._saving(principal, self._ids(), new)
+            try:
+                await self._database.write(
+                    [
+                        *claim_slugs(self._database.dialect, principal.workspace_id),
+                        insert_agent(saving, must_match=True),
+                        insert_version(saving),
+                        *self._remembered(principal, new, saving.agent_id),
+                    ]
+                )
+            except WriteRefusedError:
+                continue  # a twin, or another agent with this slug, was faster: look again
+            return await self._found(principal, saving.agent_id)
+
+    async def update(
+        self,
+        principal: Principal,
+        agent_id: str,
+        values: Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        comment: str | None = None,
+    ) -> AgentRow:
+        """Save a client's values as a new version; without a change there is none.
+
+        An absent field stays, null clears to the default, limits and memory merge by field.
+        Raises ValidationFailed, NotFound, and Conflict (NAME_TAKEN, VERSION_MISMATCH).
+        """
+        principal.needs(Scope.AGENTS_WRITE)
+        note = validated(Note, {"comment": comment})
+        while True:
+            row = await self._found(principal, agent_id)
+            _check_version(row, expected_version)
+            settings = validated(AgentSettings, merged(row.settings, values))
+            if "delegateIds" in values:
+                await self._check_delegates(principal, settings)
+            if await self._save_over(principal, row, settings, note):
+                return await self._found(principal, agent_id)
+
+    async def rollback(
+        self, principal: Principal, agent_id: str, *, to_version: int, comment: str | None = None
+    ) -> AgentRow:
+        """Save the settings of an earlier version as a new one; none where nothing differs.
+
+        Raises ValidationFailed, also when another agent has the version's slug, and NotFound.
+        """
+        principal.needs(Scope.AGENTS_WRITE)
+        note = validated(Note, {"comment": comment})
+        while True:
+            row = await self._found(principal, agent_id)
+            query = self._versions(principal).filter(agent_id=agent_id, version=to_version)
+            earlier = await query.first()
+            if earlier is None:
+                raise NotFound("version", str(to_version), path=["toVersion"])
+            settings = AgentSettings.model_validate(earlier.settings)
+            try:
+                saved = await self._save_over(principal, row, settings, note)
+            except Conflict as taken:
+                raise ValidationFailed.of("toVersion", taken.message) from taken
+            if saved:
+                return await self._found(principal, agent_id)
+
+    async def archive(self, principal: Principal, agent_id: str, *, archived: bool) -> AgentRow:
+        """Archive an agent or bring it back; a repeat changes nothing. Raises NotFound."""
+        principal.needs(Scope.AGENTS_WRITE)
+        now = self._clock.now_us()
+        sql = (
+            "UPDATE agent SET archived_at = $3, updated_at = $4 WHERE id = $1"
+            f" AND workspace_id = $2 AND archived_at IS {'' if archived else 'NOT '}NULL"
+        )
+        moment = now if archived else None
+        await self._database.write(
+            [Statement(sql, (agent_id, principal.workspace_id, moment, now))]
+        )
+        return await self._found(principal, agent_id)
+
+    async def _found(self, principal: Principal, agent_id: str) -> AgentRow:
+        row = await self._rows(principal.workspace_id).filter(id=agent_id).first()
+        if row is None:
+            raise NotFound("agent", agent_id, path=["agentId"])
+        return row
+
+    async def _saving(
+        self,
+        principal: Principal,
+        agent_id: str,
+        settings: AgentSettings,
+        *,
+        note: Note | None = None,
+    ) -> Saving:
+        """Raises Conflict (NAME_TAKEN)."""
+        slug = settings.slug
+        if slug is None:
+            slug = await self._free_slug(principal, settings.name, besides=agent_id)
+        else:
+            await self._check_slug(principal, slug, besides=agent_id)
+        return Saving(
+            agent_id=agent_id,
+            version_id=self._ids(),
+            workspace_id=principal.workspace_id,
+            slug=slug,
+            settings=settings,
+            created_by=principal.name,
+            now_us=self._clock.now_us(),
+            comment=note.comment if note else None,
+        )
+
+    async def _save_over(
+        self, principal: Principal, row: AgentRow, settings: AgentSettings, note: Note
+    ) -> bool:
+        """Save; false when the agent moved on meanwhile. Raises Conflict (NAME_TAKEN)."""
+        saving = await self._saving(principal, row.id, settings, note=note)
+        if not changes_between(row.settings, saving.stored):
+            return True
+        moves = row.slug != saving.slug
+        claims = claim_slugs(self._database.dialect, row.workspace_id) if moves else []
+        updated = update_agent(saving, version=row.version)
+        try:
+            await self._database.write([*claims, updated, insert_version(saving)])
+        except WriteRefusedError:
+            return False
+        return True
+
+    async def _recalled(self, principal: Principal, new: NewAgent) -> AgentRow | None:
+        if new.idempotency_key is None:
+            return None
+        agent_id = await self._idempotency.recall(
+            principal.workspace_id,
+            CREATE,
+            key=new.idempotency_key,
+            digest=digest_of(new.stored()),
+        )
+        return None if agent_id is None else await self._found(principal, agent_id)
+
+    def _remembered(self, principal: Principal, new: NewAgent, agent_id: str) -> list[Statement]:
+        if new.idempotency_key is None:
+            return []
+        return [
+            self._idempotency.remember(
+                principal.workspace_id,
+                CREATE,
+                key=new.idempotency_key,
+                digest=digest_of(new.stored()),
+                result_id=agent_id,
+            )
+        ]
+
+    async def _check_delegates(self, principal: Principal, settings: AgentSettings) -> None:
+        wanted = settings.delegate_ids
+        rows = self._rows(principal.workspace_id).filter(id__in=wanted)
+        known = {row.id for row in await rows}
+        for place, ident in enumerate(wanted):
+            if ident not in known:
+                raise NotFound("agent", ident, path=["delegateIds", str(place)])
+
+    async def _check_slug(self, principal: Principal, slug: str, *, besides: str) -> None:
+        rows = self._rows(principal.workspace_id).filter(slug=slug).exclude(id=besides)
+        owner = await rows.first()
+        if owner is not None:
+            raise Conflict(
+                f"The agent {owner.name!r} has the slug {slug!r} already.",
+                code=ErrorCode.NAME_TAKEN,
+                path=["slug"],
+                conflicting=ObjectRef(kind="Agent", id=owner.id),
+            )
+
+    async def _free_slug(self, principal: Principal, name: str, *, besides: str) -> str:
+        wanted = slug_of(name)
+        rows = self._rows(principal.workspace_id).exclude(id=besides)
+        # The start that every numbered form of it keeps, see `free_slug`.
+        alike = rows.filter(slug__startswith=wanted[:50])
+        return free_slug(wanted, {row.slug for row in await alike.only("slug")})
+
+
+def _check_version(row: AgentRow, expected: int | None) -> None:
+    if expected is not None and row.version != expected:
+        raise Conflict(
+            f"The agent is at version {row.version}, not {expected}; read it again.",
+            code=ErrorCode.VERSION_MISMATCH,
+            path=["expectedVersion"],
+            current_version=row.version,
+        )

@@ -1,0 +1,129 @@
+"""What an agent is made of: everything that one version of it fixes."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from domain.kernel.idempotency import IdempotencyKey
+from domain.kernel.validation import (
+    LARGEST_WHOLE,
+    ClientModel,
+    Flag,
+    JsonObject,
+    Number,
+    Text,
+    Whole,
+    refusal,
+)
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
+LONGEST_SLUG = 63
+
+
+def _is_slug(text: str) -> str:
+    if len(text) > LONGEST_SLUG or not _SLUG.fullmatch(text):
+        raise refusal(f"Use a-z, 0-9 and single dashes, at most {LONGEST_SLUG} characters.")
+    return text
+
+
+def _is_pattern(text: str) -> str:
+    if len(text) > 200 or not _PATTERN.fullmatch(text):
+        raise refusal("Use letters, digits and _ . * ? -, at most 200 characters.")
+    return text
+
+
+def _without_repeats(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _is_said(text: str) -> str:
+    if not text.strip():
+        raise refusal("Give more than blanks.")
+    return text
+
+
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_said)]
+Slug = Annotated[Text, AfterValidator(_is_slug)]
+Pattern = Annotated[Text, AfterValidator(_is_pattern)]
+"""The name of a tool, or a pattern of names such as `fs.*`."""
+Patterns = Annotated[tuple[Pattern, ...], Field(max_length=100)]
+Ident = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+Delegates = Annotated[tuple[Ident, ...], Field(max_length=50), AfterValidator(_without_repeats)]
+
+
+class ModelChoice(ClientModel):
+    """A model by name, and the parameters passed on to it."""
+
+    provider: Annotated[Text, StringConstraints(min_length=1, max_length=100)]
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    parameters: JsonObject = Field(default_factory=dict[str, Any])
+
+
+class RunLimits(ClientModel):
+    """Bounds of a run; reaching one ends it."""
+
+    max_steps: Whole = Field(default=50, ge=1, le=1000)
+    max_seconds: Whole = Field(default=900, ge=1, le=86_400)
+    max_delegation_depth: Whole = Field(default=3, ge=0, le=10)
+    max_parallel_delegations: Whole = Field(default=4, ge=1, le=32)
+    max_tokens: Whole | None = Field(default=None, ge=1, le=LARGEST_WHOLE)
+    max_cost_usd: Number | None = Field(default=None, gt=0)
+
+
+class MemoryScope(StrEnum):
+    """Whose memory an agent uses."""
+
+    NONE = "NONE"
+    CONVERSATION = "CONVERSATION"
+    AGENT = "AGENT"
+    WORKSPACE = "WORKSPACE"
+
+
+class MemoryKind(StrEnum):
+    """What a memory is."""
+
+    USER_DATA = "USER_DATA"
+    FRAGMENT = "FRAGMENT"
+    SOLUTION = "SOLUTION"
+    KNOWLEDGE = "KNOWLEDGE"
+
+
+class MemoryPolicy(ClientModel):
+    """What a run recalls from memory and writes to it."""
+
+    scope: MemoryScope = MemoryScope.WORKSPACE
+    recall_kinds: Annotated[
+        tuple[MemoryKind, ...], Field(max_length=len(MemoryKind)), AfterValidator(_without_repeats)
+    ] = (MemoryKind.USER_DATA, MemoryKind.FRAGMENT, MemoryKind.SOLUTION)
+    recall_limit: Whole = Field(default=8, ge=0, le=50)
+    memorize: Flag = True
+
+
+class AgentSettings(ClientModel):
+    """One version of an agent, in the shape in which clients create it; stored with its slug."""
+
+    name: Name
+    slug: Slug | None = None
+    description: Annotated[Text, StringConstraints(max_length=2000)] = ""
+    instructions: Annotated[Text, StringConstraints(max_length=100_000)] = ""
+    model: ModelChoice | None = None
+    fallback_models: Annotated[tuple[ModelChoice, ...], Field(max_length=5)] = ()
+    allowed_tools: Patterns = ("*",)
+    delegate_ids: Delegates = ()
+    limits: RunLimits = RunLimits()
+    memory: MemoryPolicy = MemoryPolicy()
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
+
+    def stored(self) -> dict[str, Any]:
+        """Return plain JSON in client names."""
+        names = set(AgentSettings.model_fields)
+        return self.model_dump(mode="json", by_alias=True, include=names)
+
+
+class NewAgent(AgentSettings):
+    """What a client sends to create an agent."""
+
+    idempotency_key: IdempotencyKey | None = None

@@ -1,0 +1,1 @@
+"""Threads of messages that runs read and add to."""

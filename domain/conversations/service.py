@@ -1,0 +1,162 @@
+"""Conversations: started, changed, deleted while idle, and added to by runs."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field, StringConstraints
+
+from domain.access.scopes import Principal, Scope
+from domain.conversations.messages import (
+    MessageRole,
+    NewMessage,
+    estimate_tokens,
+    statements_of,
+)
+from domain.conversations.queries import ConversationFilter, ConversationQueries
+from domain.conversations.rows import ConversationRow
+from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef
+from domain.kernel.ids import IdSource
+from domain.kernel.ports import Clock
+from domain.kernel.validation import ClientModel, JsonObject, Text, validated
+
+__all__ = ["ConversationFilter", "ConversationService", "MessageRole", "estimate_tokens"]
+
+_LOCK = "SELECT id FROM conversation WHERE id = $1 AND workspace_id = $2 FOR UPDATE"
+_DELETE = """
+DELETE FROM conversation
+WHERE id = $1 AND workspace_id = $2
+  AND NOT EXISTS (SELECT 1 FROM run WHERE conversation_id = $1 AND holds_conversation)
+RETURNING id
+"""
+
+
+class ConversationSettings(ClientModel):
+    """What a client says of a conversation; an empty title lets the first message decide."""
+
+    title: Annotated[Text, StringConstraints(max_length=200)] = ""
+    agent_id: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = None
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
+
+
+class ConversationService(ConversationQueries):
+    """Conversations of every workspace; each call sees those of its caller's."""
+
+    def __init__(self, database: Database, clock: Clock, ids: IdSource) -> None:
+        super().__init__(database)
+        self._clock = clock
+        self._ids = ids
+
+    async def create(self, principal: Principal, values: Mapping[str, Any]) -> ConversationRow:
+        """Start an empty conversation. Raises ValidationFailed, NotFound for the agent."""
+        principal.needs(Scope.RUNS_EXECUTE)
+        given = {key: value for key, value in values.items() if value is not None}
+        settings = validated(ConversationSettings, given)
+        await self._check_agent(principal, settings.agent_id)
+        now = self._clock.now_us()
+        row = ConversationRow(
+            id=self._ids(),
+            workspace_id=principal.workspace_id,
+            **settings.model_dump(),
+            created_at=now,
+            updated_at=now,
+        )
+        async with self._database.transaction() as tx:
+            await row.save(using_db=tx.client, force_create=True)
+        return row
+
+    async def update(
+        self, principal: Principal, conversation_id: str, values: Mapping[str, Any]
+    ) -> ConversationRow:
+        """Change what is given: absent stays, null clears. Raises ValidationFailed, NotFound."""
+        principal.needs(Scope.RUNS_EXECUTE)
+        given = {key: value for key, value in values.items() if value is not None}
+        settings = validated(ConversationSettings, given)
+        await self._check_agent(principal, settings.agent_id)
+        known = ConversationSettings.model_fields.items()
+        columns = {name for name, field in known if (field.alias or name) in values}
+        changes = settings.model_dump(include=columns)
+        if changes:
+            await self._change(principal, conversation_id, changes)
+        return await self._found(principal, conversation_id)
+
+    async def delete(self, principal: Principal, conversation_id: str) -> str:
+        """Delete an idle conversation and its messages; runs are kept. Return its id.
+
+        Raises NotFound and, while a run holds it, Conflict (CONVERSATION_BUSY).
+        """
+        principal.needs(Scope.RUNS_EXECUTE)
+        named = (conversation_id, principal.workspace_id)
+        # A run that is being accepted holds this lock until its row can be seen.
+        locked = [Statement(_LOCK, named)] if self._database.dialect == "postgres" else []
+        deleting = Statement(_DELETE, named, must_match=True)
+        while True:
+            try:
+                await self._database.write([*locked, deleting])
+            except WriteRefusedError:
+                await self._found(principal, conversation_id)
+                await self._check_idle(conversation_id)
+            else:
+                return conversation_id
+
+    def message_statements(
+        self,
+        *,
+        workspace_id: str,
+        conversation_id: str,
+        role: str,
+        content: str,
+        run_id: str | None,
+    ) -> list[Statement]:
+        """Statements that add a message, for the write of whoever says it.
+
+        They refuse the write when the conversation is gone. The first message of a user names
+        a conversation without a title.
+        """
+        return statements_of(
+            NewMessage(
+                id=self._ids(),
+                workspace_id=workspace_id,
+                conversation_id=conversation_id,
+                role=MessageRole(role),
+                content=content,
+                run_id=run_id,
+                now_us=self._clock.now_us(),
+            )
+        )
+
+    async def _found(self, principal: Principal, conversation_id: str) -> ConversationRow:
+        row = await self._rows(principal).filter(id=conversation_id).first()
+        if row is None:
+            raise NotFound("conversation", conversation_id, path=["conversationId"])
+        return row
+
+    async def _change(
+        self, principal: Principal, conversation_id: str, changes: Mapping[str, Any]
+    ) -> None:
+        values = {**changes, "updated_at": self._clock.now_us()}
+        if "metadata" in values:
+            values["metadata"] = orjson.dumps(values["metadata"]).decode()
+        columns = ", ".join(f"{name} = ${place}" for place, name in enumerate(values, 3))
+        sql = f"UPDATE conversation SET {columns} WHERE id = $1 AND workspace_id = $2"
+        args = (conversation_id, principal.workspace_id, *values.values())
+        await self._database.write([Statement(sql, args)])
+
+    async def _check_agent(self, principal: Principal, agent_id: str | None) -> None:
+        if agent_id is None:
+            return
+        sql = "SELECT 1 FROM agent WHERE id = $1 AND workspace_id = $2"
+        if not await self._database.fetch(sql, agent_id, principal.workspace_id):
+            raise NotFound("agent", agent_id, path=["agentId"])
+
+    async def _check_idle(self, conversation_id: str) -> None:
+        sql = "SELECT id FROM run WHERE conversation_id = $1 AND holds_conversation"
+        rows = await self._database.fetch(sql, conversation_id)
+        if rows:
+            raise Conflict(
+                "A run is at work on the conversation; cancel it or wait for its end.",
+                code=ErrorCode.CONVERSATION_BUSY,
+                path=["conversationId"],
+                conflicting=ObjectRef(kind="Run", id=rows[0][0]),
+            )

@@ -1,0 +1,1 @@
+"""One instruction to one agent, carried out step by step and journaled."""

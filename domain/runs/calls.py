@@ -1,0 +1,178 @@
+"""The tool calls of one model answer: begun, run side by side where they may, and told."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from domain.events.records import EventDraft
+from domain.kernel.database import Statement
+from domain.kernel.ids import IdSource
+from domain.kernel.ports import Clock
+from domain.models.ports import ChatMessage, ToolCall
+from domain.runs.lease import PastStep
+from domain.runs.state import EventType, RunErrorCode, StepKind, StepStatus
+from domain.runs.steps import ModelAnswer, StepStart, end_tool_step
+from domain.runs.work import RunFailure, Work
+from domain.tools.calls import ToolContext, ToolFailure, ToolResult
+from domain.tools.registry import ToolRegistry
+
+UNKNOWN_OUTCOME = (
+    "The outcome of this call is unknown: its worker was lost while it ran, and the tool must not"
+    " be repeated blindly. Check what it did before calling it again."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDone:
+    """A call that ended, and how long it took in milliseconds."""
+
+    start: StepStart
+    result: ToolResult
+    duration_ms: int
+
+    @property
+    def failure(self) -> RunFailure | None:
+        """The failure as steps and events show it."""
+        failed = self.result.failure
+        if failed is None:
+            return None
+        return RunFailure(code=RunErrorCode.TOOL_FAILED, message=f"{failed.code}: {failed.message}")
+
+
+class CallRunner:
+    """Runs calls and says what of them is written and told."""
+
+    def __init__(self, clock: Clock, ids: IdSource) -> None:
+        self._clock = clock
+        self._ids = ids
+
+    def starts(self, work: Work, calls: Sequence[ToolCall]) -> list[StepStart]:
+        """Number the calls of an answer as steps."""
+        return [
+            StepStart(
+                id=self._ids(),
+                workspace_id=work.workspace_id,
+                run_id=work.run_id,
+                position=work.next_position(),
+                kind=StepKind.TOOL_CALL,
+                name=call.name,
+                call_id=call.id,
+                arguments=readable(call.arguments),
+                trace_id=work.claim.trace_id,
+                started_at=self._clock.now_us(),
+            )
+            for call in calls
+        ]
+
+    def reopened(self, work: Work, steps: Sequence[PastStep]) -> list[StepStart]:
+        """Take up calls that were under way when their worker was lost."""
+        return [
+            StepStart(
+                id=step.id,
+                workspace_id=work.workspace_id,
+                run_id=work.run_id,
+                position=step.position,
+                kind=StepKind.TOOL_CALL,
+                name=step.name,
+                call_id=step.call_id,
+                arguments=orjson.loads(step.arguments or "null"),
+                trace_id=work.claim.trace_id,
+                started_at=self._clock.now_us(),
+                reopened=True,
+            )
+            for step in steps
+        ]
+
+    async def run(
+        self, work: Work, tools: ToolRegistry, starts: Sequence[StepStart]
+    ) -> AsyncGenerator[CallDone, None]:
+        """Yield each call as it ends; calls that may not run beside others go one by one."""
+        alone = [start for start in starts if not _is_parallel(tools, start)]
+        tasks = [
+            asyncio.create_task(self._call(work, tools, start), name=f"call-{start.name}")
+            for start in starts
+            if start not in alone
+        ]
+        try:
+            for ended in asyncio.as_completed(tasks):
+                yield await ended
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for start in alone:
+            yield await self._call(work, tools, start)
+
+    async def _call(self, work: Work, tools: ToolRegistry, start: StepStart) -> CallDone:
+        began = self._clock.monotonic()
+        tool = tools.get(start.name)
+        if start.reopened and tool is not None and not tool.manifest.idempotent:
+            failure = ToolFailure(code="OUTCOME_UNKNOWN", message=UNKNOWN_OUTCOME)
+            return CallDone(start=start, result=ToolResult(failure=failure), duration_ms=0)
+        context = ToolContext(
+            workspace_id=work.workspace_id,
+            run_id=work.run_id,
+            step_id=start.id,
+            agent_id=work.claim.agent_id,
+            trace_id=work.claim.trace_id,
+        )
+        arguments: Any = start.arguments
+        result = await tools.call(start.name, arguments, context=context)
+        took_ms = round((self._clock.monotonic() - began) * 1000)
+        return CallDone(start=start, result=result, duration_ms=took_ms)
+
+    def started_event(self, work: Work, start: StepStart) -> EventDraft:
+        """Tell that a call begins."""
+        data = {"stepId": start.id, "toolName": start.name, "arguments": start.arguments}
+        return work.draft(EventType.TOOL_CALL_STARTED, data, start.started_at)
+
+    def finished_event(self, work: Work, done: CallDone) -> EventDraft:
+        """Tell how a call ended."""
+        failure = done.failure
+        data = {
+            "stepId": done.start.id,
+            "toolName": done.start.name,
+            "status": StepStatus.SUCCEEDED if failure is None else StepStatus.FAILED,
+            "result": done.result.value if failure is None else None,
+            "error": failure.as_json() if failure is not None else None,
+            "durationMs": done.duration_ms,
+        }
+        return work.draft(EventType.TOOL_CALL_FINISHED, data, self._clock.now_us())
+
+    def end_statement(self, done: CallDone) -> Statement:
+        """Record how a call ended."""
+        return end_tool_step(
+            done.start, done.result.value, self._clock.now_us(), failure=done.failure
+        )
+
+    @staticmethod
+    def asked(answer: ModelAnswer) -> ChatMessage:
+        """The answer as the next model call reads it."""
+        return ChatMessage(role="assistant", content=answer.text, tool_calls=answer.calls)
+
+    @staticmethod
+    def message(done: CallDone) -> ChatMessage:
+        """The result as the next model call reads it."""
+        return ChatMessage(
+            role="tool",
+            content=done.result.content,
+            tool_call_id=done.start.call_id,
+            tool_name=done.start.name,
+            failed=done.result.failure is not None,
+        )
+
+
+def readable(arguments: str) -> object:
+    """The arguments as data; text that is no JSON stays text, for the tool to refuse."""
+    try:
+        return orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        return arguments
+
+
+def _is_parallel(tools: ToolRegistry, start: StepStart) -> bool:
+    tool = tools.get(start.name)
+    return tool is None or tool.manifest.parallel

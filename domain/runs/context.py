@@ -1,0 +1,184 @@
+"""What a model is shown: standing instructions, the conversation, the task, what was done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from domain.agents.settings import AgentSettings, RunLimits
+from domain.conversations.service import ConversationService
+from domain.kernel.database import Database
+from domain.kernel.errors import NotFound
+from domain.models.ports import ChatMessage, ModelClient, ToolCall, ToolSpec
+from domain.models.providers import ModelProviders
+from domain.runs.lease import PastStep
+from domain.runs.state import StepKind, StepStatus
+from domain.runs.work import Work
+from domain.tools.manifest import to_spec
+from domain.tools.registry import ToolRegistry
+
+ToolSetKey = tuple[tuple[str, ...], tuple[str, ...] | None, int]
+
+HISTORY_TOKENS = 16_000
+"""Most tokens of earlier messages put before the model."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """Everything a run needs to go on, as the model will see it."""
+
+    client: ModelClient
+    provider: str
+    model: str
+    parameters: Mapping[str, Any]
+    tools: ToolRegistry
+    specs: Sequence[ToolSpec]
+    limits: RunLimits
+    messages: list[ChatMessage] = field(default_factory=list[ChatMessage])
+
+
+class ContextBuilder:
+    """Builds the turn of a run from its rows."""
+
+    def __init__(
+        self,
+        database: Database,
+        conversations: ConversationService,
+        models: ModelProviders,
+        tools: ToolRegistry,
+    ) -> None:
+        self._database = database
+        self._conversations = conversations
+        self._models = models
+        self._tools = tools
+        self._settings: dict[tuple[str, int], AgentSettings] = {}
+        self._sets: dict[ToolSetKey, tuple[ToolRegistry, Sequence[ToolSpec]]] = {}
+
+    async def build(self, work: Work, past: Sequence[PastStep]) -> Turn:
+        """Raises ProviderUnavailable when the model's provider is no longer configured."""
+        settings = await self._agent(work.claim.agent_id, work.claim.agent_version)
+        chosen: Mapping[str, Any] = work.spec.get("model") or (
+            settings.model.model_dump(by_alias=True) if settings.model else {}
+        )
+        ref = self._models.reference(chosen.get("provider"), chosen.get("name"))
+        allowed, specs = self._allowed(settings.allowed_tools, work.spec.get("allowedTools"))
+        messages = [ChatMessage(role="system", content=settings.instructions)]
+        messages += await self._history(work)
+        messages.append(ChatMessage(role="user", content=_instruction(work)))
+        messages += replayed(past)
+        return Turn(
+            client=self._models.resolve(ref.provider, ref.name),
+            provider=ref.provider,
+            model=ref.name,
+            parameters=chosen.get("parameters") or {},
+            tools=allowed,
+            specs=specs,
+            limits=narrowed_limits(settings.limits, work.spec.get("limits") or {}),
+            messages=messages if settings.instructions else messages[1:],
+        )
+
+    def _allowed(
+        self, patterns: Sequence[str], narrowed: Sequence[str] | None
+    ) -> tuple[ToolRegistry, Sequence[ToolSpec]]:
+        """The tools that a run may call; the same few combinations come again and again."""
+        key = (tuple(patterns), None if narrowed is None else tuple(narrowed), len(self._tools))
+        known = self._sets.get(key)
+        if known is None:
+            allowed = self._tools.allowed(patterns)
+            if narrowed is not None:
+                allowed = allowed.allowed(narrowed)
+            if len(self._sets) > 256:
+                self._sets.clear()
+            known = (allowed, [to_spec(tool.manifest) for tool in allowed])
+            self._sets[key] = known
+        return known
+
+    async def _agent(self, agent_id: str, version: int) -> AgentSettings:
+        """Versions never change, so they are kept."""
+        known = self._settings.get((agent_id, version))
+        if known is None:
+            rows = await self._database.fetch(
+                "SELECT settings FROM agent_version WHERE agent_id = $1 AND version = $2",
+                agent_id,
+                version,
+            )
+            if not rows:
+                raise NotFound("agent version", f"{agent_id}/{version}")
+            if len(self._settings) > 1024:
+                self._settings.clear()
+            known = AgentSettings.model_validate(orjson.loads(rows[0][0]))
+            self._settings[(agent_id, version)] = known
+        return known
+
+    async def _history(self, work: Work) -> list[ChatMessage]:
+        conversation_id = work.claim.conversation_id
+        if conversation_id is None:
+            return []
+        rows = await self._conversations.history(conversation_id, limit_tokens=HISTORY_TOKENS)
+        return [
+            ChatMessage(
+                role="assistant" if row.role == "ASSISTANT" else "user", content=row.content
+            )
+            for row in rows
+            if row.run_id != work.run_id
+        ]
+
+
+def _instruction(work: Work) -> str:
+    if not work.inputs:
+        return work.claim.instruction
+    named = orjson.dumps(work.inputs, option=orjson.OPT_INDENT_2).decode()
+    return f"{work.claim.instruction}\n\nInputs:\n{named}"
+
+
+def narrowed_limits(limits: RunLimits, given: Mapping[str, Any]) -> RunLimits:
+    """Return the agent's bounds narrowed by those of the run; neither can widen the other."""
+    changes: dict[str, Any] = {}
+    for name, field_info in RunLimits.model_fields.items():
+        asked = given.get(field_info.alias or name)
+        bound = getattr(limits, name)
+        if asked is not None and (bound is None or asked < bound):
+            changes[name] = asked
+    return limits.model_copy(update=changes)
+
+
+def replayed(past: Sequence[PastStep]) -> list[ChatMessage]:
+    """Turn recorded steps back into the messages that they were."""
+    messages: list[ChatMessage] = []
+    for step in past:
+        if step.kind == StepKind.MODEL_CALL:
+            if step.status == StepStatus.SUCCEEDED:
+                messages.append(
+                    ChatMessage(
+                        role="assistant", content=step.text or "", tool_calls=calls_of(step.calls)
+                    )
+                )
+        elif step.status in (StepStatus.SUCCEEDED, StepStatus.FAILED):
+            messages.append(_result_message(step))
+    return messages
+
+
+def _result_message(step: PastStep) -> ChatMessage:
+    failed = step.status == StepStatus.FAILED
+    value = orjson.loads(step.result) if step.result is not None else None
+    content = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return ChatMessage(
+        role="tool",
+        content=(step.error_message or "") if failed else content,
+        tool_call_id=step.call_id,
+        tool_name=step.name,
+        failed=failed,
+    )
+
+
+@lru_cache(maxsize=256)
+def calls_of(text: str | None) -> tuple[ToolCall, ...]:
+    """Read the calls that a model step recorded."""
+    if text is None:
+        return ()
+    return tuple(
+        ToolCall(id=call["id"], name=call["name"], arguments=call["arguments"])
+        for call in orjson.loads(text)
+    )

@@ -1,0 +1,160 @@
+"""What a run's worker writes: each write names its fence, tells its events and is one commit."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from domain.events.records import EventDraft
+from domain.events.store import EventStore
+from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.errors import Unavailable
+from domain.kernel.ports import Clock
+from domain.runs.state import RunStatus
+from domain.runs.tokens import TokenWriter
+from domain.runs.work import RunFailure, Work
+
+PROGRESS = """
+UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
+    model_calls = $8, tool_calls = $9, offline = $10
+WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
+"""
+
+END = """
+UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
+    model_calls = $8, tool_calls = $9, offline = $10, status = $11, status_reason = $12,
+    output = $13, error_code = $14, error_message = $15, error_retryable = $16, finished_at = $17,
+    lease_owner = NULL, lease_until = NULL, due_at = NULL, holds_conversation = FALSE
+WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
+"""
+
+CLOSE_STEPS = """
+UPDATE run_step SET status = $2, finished_at = $3 WHERE run_id = $1 AND status = 'RUNNING'
+"""
+
+TAKE_ORDERS = "UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND taken_at IS NULL"
+
+RELEASE = """
+UPDATE run SET lease_owner = NULL, lease_until = NULL, due_at = $4, hints = 0
+WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
+"""
+
+RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Waits before a write goes out again while the database cannot be reached; less than a lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ends."""
+
+    status: RunStatus
+    output: str | None = None
+    reason: str | None = None
+    failure: RunFailure | None = None
+
+    def columns(self) -> tuple[object, ...]:
+        """In the order of the END statement."""
+        failure = self.failure
+        problem = (failure.code, failure.message, failure.retryable) if failure else (None,) * 3
+        return (self.status, self.reason, self.output, *problem)
+
+
+class LeaseLostError(Exception):
+    """Somebody else holds the run now; what its old worker says no longer counts."""
+
+
+class Journal:
+    """Writes of the runs of this process."""
+
+    def __init__(
+        self, database: Database, store: EventStore, tokens: TokenWriter, clock: Clock
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+
+    async def progress(
+        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+    ) -> None:
+        """Write steps and events of a run that goes on. Raises LeaseLostError."""
+        fence = Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True)
+        await self._write(work, [fence, *statements], drafts)
+
+    async def end(
+        self,
+        work: Work,
+        end: RunEnd,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+    ) -> None:
+        """Write the last step, the last events and the end as one commit."""
+        work.ending = True
+        now_us = self._clock.now_us()
+        fenced = Statement(
+            END,
+            (*self._fence(work), *self._usage(work), *end.columns(), now_us),
+            must_match=True,
+        )
+        close = Statement(CLOSE_STEPS, (work.run_id, "CANCELLED", now_us))
+        orders = Statement(TAKE_ORDERS, (work.run_id, now_us))
+        await self._write(work, [fenced, *statements, close, orders], drafts)
+
+    async def release(self, work: Work) -> None:
+        """Hand the run back, due at once; not counted as a lost lease."""
+        self._tokens.forget(work)
+        try:
+            await self._database.write(
+                [Statement(RELEASE, (*self._fence(work), self._clock.now_us()), must_match=True)]
+            )
+        except WriteRefusedError as error:
+            raise LeaseLostError(work.run_id) from error
+
+    async def settled(self, work: Work) -> list[EventDraft]:
+        """Number the text that streamed so far, so that later events come after it."""
+        return await self._tokens.settle(work)
+
+    async def _write(
+        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+    ) -> None:
+        """Write to the end even when cancelled: numbers that were given out leave no gap."""
+        writing = asyncio.create_task(self._commit(work, statements, drafts))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise
+
+    async def _commit(
+        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+    ) -> None:
+        batch = list(statements)
+        if drafts:
+            batch += self._store.append(work.workspace_id, drafts)
+        for wait_s in (*RETRY_S, None):
+            try:
+                results = await self._database.write(batch)
+                break
+            except WriteRefusedError as error:
+                raise LeaseLostError(work.run_id) from error
+            except (sqlite3.IntegrityError, asyncpg.UniqueViolationError) as error:
+                # A commit whose answer was lost: who takes over reads what was kept.
+                raise LeaseLostError(work.run_id) from error
+            except Unavailable as error:
+                if wait_s is None:
+                    raise LeaseLostError(work.run_id) from error
+                await self._clock.sleep(wait_s)
+        else:
+            raise LeaseLostError(work.run_id)
+        if drafts:
+            self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
+
+    @staticmethod
+    def _fence(work: Work) -> tuple[str, int, str]:
+        return (work.run_id, work.claim.fence, work.claim.lease_owner)
+
+    @staticmethod
+    def _usage(work: Work) -> tuple[int | bool, ...]:
+        return (*work.usage.columns(), work.offline and work.usage.model_calls > 0)

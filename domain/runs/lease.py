@@ -1,0 +1,153 @@
+"""Taking a run: one lease for who works on it, a fence on every write, an end to lost workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.ports import Clock
+from domain.runs.steps import STEP_COLUMNS
+from domain.runs.work import CLAIM_COLUMNS, Claim, Work
+
+MOST_LOSSES = 3
+"""Workers a run may lose before it ends as FAILED with WORKER_LOST."""
+
+
+class PastStep(NamedTuple):
+    """A recorded step as a later worker reads it; STEP_COLUMNS in order."""
+
+    id: str
+    position: int
+    kind: str
+    status: str
+    name: str
+    text: str | None
+    calls: str | None
+    call_id: str | None
+    arguments: str | None
+    result: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """What somebody asked of a run and its worker has not done yet."""
+
+    run_id: str
+    kind: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A run that was taken: its work so far, and orders that waited for a worker."""
+
+    work: Work
+    past: Sequence[PastStep]
+    orders: Sequence[OpenOrder]
+
+
+class LeaseOffice:
+    """Claims, renews and watches the leases of one process, named `owner`."""
+
+    def __init__(self, database: Database, clock: Clock, *, owner: str, lease_s: float) -> None:
+        self._database = database
+        self._clock = clock
+        self.owner = owner
+        self.lease_us = int(lease_s * 1_000_000)
+        now = database.now_sql(4)
+        lost = "CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END"
+        self._claim = f"""
+            UPDATE run SET lease_owner = $2, lease_until = {now} + $3, fence = fence + 1,
+                losses = losses + {lost}, attempt = attempt + {lost}, status = 'RUNNING',
+                started_at = COALESCE(started_at, {now}), due_at = NULL, hints = 0
+            WHERE id = $1 AND status IN ('QUEUED', 'RUNNING')
+                AND (lease_owner IS NULL OR lease_until < {now})
+            RETURNING {CLAIM_COLUMNS}
+        """
+        held = database.now_sql(3)
+        self._renew = f"UPDATE run SET lease_until = {held} + $2 WHERE lease_owner = $1"
+        self._expired = database.now_sql(1)
+
+    async def claim(self, run_id: str) -> Claimed | None:
+        """Take the lease of a run that is due, None when somebody holds it or it has ended."""
+        statements = [
+            Statement(
+                self._claim,
+                (run_id, self.owner, self.lease_us, self._clock.now_us()),
+                must_match=True,
+            ),
+            Statement("SELECT COALESCE(max(seq), 0) FROM event WHERE run_id = $1", (run_id,)),
+            Statement(
+                f"SELECT {STEP_COLUMNS} FROM run_step WHERE run_id = $1 ORDER BY position",
+                (run_id,),
+            ),
+            Statement(
+                "SELECT run_id, kind, reason FROM run_order"
+                " WHERE run_id = $1 AND taken_at IS NULL ORDER BY id",
+                (run_id,),
+            ),
+        ]
+        try:
+            claims, seqs, steps, orders = await self._database.write(statements)
+        except WriteRefusedError:
+            return None
+        past = [PastStep(*row) for row in steps]
+        work = Work(Claim(*claims[0]), seq=seqs[0][0], position=past[-1].position if past else 0)
+        return Claimed(work=work, past=past, orders=[_order(row) for row in orders])
+
+    async def renew(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Prolong the leases of this process in one statement; return fence by run still held."""
+        marks = ", ".join(f"${n}" for n in range(4, 4 + len(run_ids)))
+        rows = await self._database.write(
+            [
+                Statement(
+                    f"{self._renew} AND id IN ({marks}) RETURNING id, fence",
+                    (self.owner, self.lease_us, self._clock.now_us(), *run_ids),
+                )
+            ]
+        )
+        return {row[0]: row[1] for row in rows[0]}
+
+    async def orders(self, run_ids: Sequence[str]) -> list[OpenOrder]:
+        """What other processes ask of runs held here."""
+        marks = ", ".join(f"${n}" for n in range(1, 1 + len(run_ids)))
+        rows = await self._database.fetch(
+            "SELECT run_id, kind, reason FROM run_order"
+            f" WHERE taken_at IS NULL AND run_id IN ({marks}) ORDER BY id",
+            *run_ids,
+        )
+        return [_order(row) for row in rows]
+
+    async def due(self, limit: int) -> list[str]:
+        """Runs that wait for a worker now, the most urgent first."""
+        rows = await self._database.fetch(
+            "SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL"
+            f" AND due_at <= {self._expired} ORDER BY priority DESC, due_at LIMIT {limit}",
+            self._clock.now_us(),
+        )
+        return [row[0] for row in rows]
+
+    async def forgotten(self, limit: int) -> list[str]:
+        """Due runs whose hint may be lost, and runs whose worker is: to be hinted (again).
+
+        The wait before the next hint doubles from one second to about a minute.
+        """
+        now = self._database.now_sql(1)
+        sql = f"""
+            UPDATE run SET hints = CASE WHEN hints < 6 THEN hints + 1 ELSE 6 END,
+                due_at = CASE WHEN due_at IS NULL THEN NULL ELSE {now} END
+            WHERE id IN (
+                SELECT id FROM run WHERE lease_until < {now}
+                UNION ALL
+                SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
+                    AND due_at + 1000000 * (1 << hints) <= {now}
+                LIMIT {limit}
+            ) RETURNING id
+        """
+        rows = await self._database.write([Statement(sql, (self._clock.now_us(),))])
+        return [row[0] for row in rows[0]]
+
+
+def _order(row: Sequence[str]) -> OpenOrder:
+    return OpenOrder(run_id=row[0], kind=row[1], reason=row[2])

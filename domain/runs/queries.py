@@ -1,0 +1,183 @@
+"""Reading runs and their steps, within the caller's workspace."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tortoise.queryset import QuerySet
+
+from domain.access.scopes import Principal, Scope
+from domain.kernel.database import Database, placeholders
+from domain.kernel.errors import NotFound
+from domain.kernel.paging import Page, PageRequest, paginate
+from domain.kernel.rows import fetch_rows
+from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.work import RunUsage
+
+
+class RunOrder(StrEnum):
+    """Sort order of runs."""
+
+    CREATED_AT_DESC = "CREATED_AT_DESC"
+    CREATED_AT_ASC = "CREATED_AT_ASC"
+    FINISHED_AT_DESC = "FINISHED_AT_DESC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Narrows a list of runs; moments in microseconds, `until_us` excluded."""
+
+    statuses: Sequence[str] | None = None
+    agent_id: str | None = None
+    conversation_id: str | None = None
+    top_level: bool = False
+    trace_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+    def narrow(self, query: QuerySet[RunRow]) -> QuerySet[RunRow]:
+        """Apply every condition that is given."""
+        conditions = {
+            "status__in": list(self.statuses) if self.statuses is not None else None,
+            "agent_id": self.agent_id,
+            "conversation_id": self.conversation_id,
+            "trace_id": self.trace_id,
+            "created_at__gte": self.since_us,
+            "created_at__lt": self.until_us,
+        }
+        given = {name: value for name, value in conditions.items() if value is not None}
+        query = query.filter(**given)
+        return query.filter(parent_run_id__isnull=True) if self.top_level else query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotal:
+    """Use of a run and all below it; `offline` when no language model took part."""
+
+    usage: RunUsage
+    offline: bool
+
+
+class RunQueries:
+    """What clients read of runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _runs(self, principal: Principal) -> QuerySet[RunRow]:
+        principal.needs(Scope.RUNS_READ)
+        rows = RunRow.filter(workspace_id=principal.workspace_id)
+        return rows.using_db(self._database.reader)
+
+    async def _row(self, run_id: str) -> RunRow:
+        rows = await fetch_rows(self._database, RunRow, "id = $1", run_id)
+        if not rows:
+            raise NotFound("run", run_id)
+        return rows[0]
+
+    async def run(self, principal: Principal, run_id: str) -> RunRow | None:
+        """Return one run of the workspace."""
+        principal.needs(Scope.RUNS_READ)
+        return await self._find(principal, run_id)
+
+    async def _find(self, principal: Principal, run_id: str) -> RunRow | None:
+        condition = "id = $1 AND workspace_id = $2"
+        rows = await fetch_rows(self._database, RunRow, condition, run_id, principal.workspace_id)
+        return rows[0] if rows else None
+
+    async def by_ids(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, RunRow]:
+        """Return those of the runs that exist, by id."""
+        rows = await self._runs(principal).filter(id__in=list(run_ids))
+        return {row.id: row for row in rows}
+
+    async def runs(
+        self, principal: Principal, narrowing: RunFilter, order: RunOrder, page: PageRequest
+    ) -> Page[RunRow]:
+        """List runs of the workspace, delegated ones included."""
+        query = narrowing.narrow(self._runs(principal))
+        column = "finished_at" if order is RunOrder.FINISHED_AT_DESC else "created_at"
+        return await paginate(
+            query,
+            sort=(column, "id"),
+            descending=order is not RunOrder.CREATED_AT_ASC,
+            request=page,
+            database=self._database,
+        )
+
+    async def children(self, principal: Principal, run_id: str, page: PageRequest) -> Page[RunRow]:
+        """List runs that a run delegated to, oldest first."""
+        return await paginate(
+            self._runs(principal).filter(parent_run_id=run_id),
+            sort=("created_at", "id"),
+            descending=False,
+            request=page,
+            database=self._database,
+        )
+
+    async def steps(self, principal: Principal, run_id: str, page: PageRequest) -> Page[RunStepRow]:
+        """List what a run did, in order."""
+        principal.needs(Scope.RUNS_READ)
+        rows = RunStepRow.filter(workspace_id=principal.workspace_id, run_id=run_id)
+        return await paginate(
+            rows.using_db(self._database.reader),
+            sort=("position", "id"),
+            descending=False,
+            request=page,
+            database=self._database,
+        )
+
+    async def step(self, principal: Principal, step_id: str) -> RunStepRow | None:
+        """Return one step of a run of the workspace."""
+        principal.needs(Scope.RUNS_READ)
+        rows = RunStepRow.filter(workspace_id=principal.workspace_id, id=step_id)
+        return await rows.using_db(self._database.reader).first()
+
+    async def active_of(
+        self, principal: Principal, conversation_ids: Sequence[str]
+    ) -> dict[str, RunRow]:
+        """Return the run at work on each busy conversation."""
+        rows = await self._runs(principal).filter(
+            conversation_id__in=list(conversation_ids), holds_conversation=True
+        )
+        return {row.conversation_id: row for row in rows if row.conversation_id is not None}
+
+    async def usage_below(
+        self, principal: Principal, run_ids: Sequence[str]
+    ) -> dict[str, UsageTotal]:
+        """Return the use of each run together with all runs below it."""
+        principal.needs(Scope.RUNS_READ)
+        if not run_ids:
+            return {}
+        sql = f"""
+            WITH RECURSIVE below (top, id) AS (
+                SELECT id, id FROM run
+                WHERE workspace_id = $1 AND id IN ({placeholders(2, len(run_ids))})
+                UNION ALL
+                SELECT below.top, run.id FROM run JOIN below ON run.parent_run_id = below.id
+            )
+            SELECT top, CAST(sum(input_tokens) AS BIGINT), CAST(sum(output_tokens) AS BIGINT),
+                CAST(sum(cached_tokens) AS BIGINT), CAST(sum(reasoning_tokens) AS BIGINT),
+                CAST(sum(model_calls) AS BIGINT), CAST(sum(tool_calls) AS BIGINT),
+                min(CASE WHEN offline OR model_calls = 0 THEN 1 ELSE 0 END)
+            FROM below JOIN run ON run.id = below.id GROUP BY top
+        """
+        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
+        return {row[0]: UsageTotal(usage=RunUsage(*row[1:7]), offline=bool(row[7])) for row in rows}
+
+    async def queue_positions(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many runs are ahead of each that is queued."""
+        principal.needs(Scope.RUNS_READ)
+        if not run_ids:
+            return {}
+        sql = f"""
+            SELECT mine.id, (
+                SELECT count(*) FROM run AS other
+                WHERE other.status = 'QUEUED' AND other.workspace_id = $1
+                    AND (other.priority > mine.priority
+                         OR (other.priority = mine.priority AND other.id < mine.id))
+            ) FROM run AS mine
+            WHERE mine.workspace_id = $1 AND mine.status = 'QUEUED'
+                AND mine.id IN ({placeholders(2, len(run_ids))})
+        """
+        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
+        return {row[0]: row[1] for row in rows}

@@ -1,0 +1,273 @@
+"""The runs in the hands of this process: claimed, renewed, stopped, handed back."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+import structlog
+
+from domain.kernel.errors import GobError
+from domain.kernel.ports import Clock, EventBus, Listener
+from domain.runs.engine import RunEngine
+from domain.runs.journal import Journal, LeaseLostError
+from domain.runs.lease import Claimed, LeaseOffice, OpenOrder, PastStep
+from domain.runs.steps import StepStart
+from domain.runs.work import Work
+
+ORDERS_CHANNEL = "run-orders"
+ORDERS_POLL_S = 1.0
+
+log = structlog.get_logger("domain.runs.runner")
+
+
+class Stop(StrEnum):
+    """Why a run is taken from its engine."""
+
+    CANCEL = "cancel"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Held:
+    """A run at work here; `done` is set when it left, however it left."""
+
+    work: Work
+    inline: bool
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    started: bool = False
+    ended: bool = False
+    """True when the run reached its end here, not only left."""
+    stop: Stop | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many runs a process takes, and how its leases are kept (seconds)."""
+
+    runs: int = 32
+    inline: int = 32
+    renew_s: float = 2.0
+    give_up_s: float = 5.0
+
+
+class Runner:
+    """One per process that works on runs; owns their tasks."""
+
+    def __init__(
+        self,
+        *,
+        engine_of: Callable[[Callable[[str], None]], tuple[RunEngine, Journal]],
+        office: LeaseOffice,
+        bus: EventBus,
+        clock: Clock,
+        capacity: Capacity,
+    ) -> None:
+        self._engine, self._journal = engine_of(self.lose)
+        self._office = office
+        self._bus = bus
+        self._clock = clock
+        self._capacity = capacity
+        self._held: dict[str, Held] = {}
+        self._claiming: set[str] = set()
+        self._more = False
+        self._draining = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listener: Listener | None = None
+
+    async def __aenter__(self) -> Self:
+        self._listener = self._bus.listen(ORDERS_CHANNEL, self._hear)
+        self._tasks = [
+            asyncio.create_task(self._keep_leases(), name="lease-keeper"),
+            asyncio.create_task(self._watch_orders(), name="order-watch"),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain()
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    @property
+    def engine(self) -> RunEngine:
+        """What carries the runs out."""
+        return self._engine
+
+    @property
+    def owner(self) -> str:
+        """Name of this process in leases."""
+        return self._office.owner
+
+    @property
+    def lease_us(self) -> int:
+        """Length of a lease in microseconds."""
+        return self._office.lease_us
+
+    def has_inline_room(self) -> bool:
+        """True when a caller that waits can have its run here."""
+        inline = sum(1 for held in self._held.values() if held.inline)
+        return not self._draining and inline < self._capacity.inline
+
+    def is_full(self) -> bool:
+        """True when no more background runs are taken."""
+        taken = sum(1 for held in self._held.values() if not held.inline) + len(self._claiming)
+        return self._draining or taken >= self._capacity.runs
+
+    def held(self, run_id: str) -> Held | None:
+        """The run if it is at work here."""
+        return self._held.get(run_id)
+
+    async def execute(self, run_id: str) -> None:
+        """Take a due run and start it; a full process leaves it due and looks again later."""
+        if run_id in self._held or run_id in self._claiming:
+            return
+        if self.is_full():
+            self._more = True
+            return
+        self._claiming.add(run_id)
+        try:
+            claimed = await self._office.claim(run_id)
+        finally:
+            self._claiming.discard(run_id)
+        if claimed is not None:
+            self.hold(claimed)
+
+    def hold(self, claimed: Claimed, *, first: StepStart | None = None) -> Held:
+        """Start work on a run whose lease is ours; with `first`, inline for a caller."""
+        held = Held(work=claimed.work, inline=first is not None)
+        self._held[claimed.work.run_id] = held
+        held.task = asyncio.create_task(
+            self._drive(held, claimed.past, first), name=f"run-{claimed.work.run_id}"
+        )
+        for order in claimed.orders:
+            self._obey(order)
+        return held
+
+    def stop(self, run_id: str, why: Stop, reason: str | None = None) -> None:
+        """Take a run from its engine; only the first reason counts."""
+        held = self._held.get(run_id)
+        if held is None or held.stop is not None:
+            return
+        held.stop, held.reason = why, reason
+        # A task that is cancelled before its first step would not run at all.
+        if held.started and held.task is not None:
+            held.task.cancel()
+
+    def lose(self, run_id: str) -> None:
+        """Stop a run whose lease is no longer ours."""
+        held = self._held.get(run_id)
+        if held is not None and not held.work.ending:
+            log.warning("run.lease_lost", run_id=run_id)
+            self.stop(run_id, Stop.LOST)
+
+    async def drain(self) -> None:
+        """Take nothing new and hand every run back, due at once for another process."""
+        self._draining = True
+        for run_id in tuple(self._held):
+            self.stop(run_id, Stop.SHUTDOWN)
+        for held in tuple(self._held.values()):
+            await held.done.wait()
+
+    async def _drive(self, held: Held, past: Sequence[PastStep], first: StepStart | None) -> None:
+        work, held.started = held.work, True
+        structlog.contextvars.bind_contextvars(
+            run_id=work.run_id, workspace_id=work.workspace_id, trace_id=work.claim.trace_id
+        )
+        try:
+            if held.stop is not None:
+                return await self._stopped(held)
+            await self._engine.carry_out(work, past, first)
+            held.ended = True
+            log.info("run.ended", steps=work.position, events=work.seq)
+        except asyncio.CancelledError:
+            if held.stop is None:
+                raise
+            await self._stopped(held)
+        except LeaseLostError:
+            log.warning("run.taken_over")
+        finally:
+            self._held.pop(work.run_id, None)
+            held.done.set()
+            if self._more and not self.is_full():
+                self._pull()
+
+    async def _stopped(self, held: Held) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            task.uncancel()
+        try:
+            if held.stop is Stop.CANCEL:
+                await self._engine.end_cancelled(held.work, held.reason)
+                held.ended = True
+                log.info("run.cancelled")
+            else:
+                await self._journal.release(held.work)
+                log.info("run.released", why=held.stop)
+        except (LeaseLostError, GobError):
+            log.warning("run.taken_over")
+
+    def _pull(self) -> None:
+        self._more = False
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self._take_due(), name="take-due"))
+
+    async def _take_due(self) -> None:
+        """Fill free places from the table, since hints to a full process were spent."""
+        try:
+            for run_id in await self._office.due(self._capacity.runs):
+                if self.is_full():
+                    self._more = True
+                    return
+                await self.execute(run_id)
+        except GobError as error:
+            log.warning("runs.due_not_read", reason=error.message)
+
+    def _hear(self, message: bytes) -> None:
+        run_id, _, reason = message.decode().partition("\n")
+        self.stop(run_id, Stop.CANCEL, reason or None)
+
+    def _obey(self, order: OpenOrder) -> None:
+        if order.kind == "cancel":
+            self.stop(order.run_id, Stop.CANCEL, order.reason)
+
+    async def _watch_orders(self) -> None:
+        """Read orders whose hint was lost, once a second."""
+        while True:
+            await self._clock.sleep(ORDERS_POLL_S)
+            if not self._held:
+                continue
+            try:
+                for order in await self._office.orders(tuple(self._held)):
+                    self._obey(order)
+            except GobError as error:
+                log.warning("runs.orders_not_read", reason=error.message)
+
+    async def _keep_leases(self) -> None:
+        """Renew every lease in one statement; what could not be renewed in time stops itself."""
+        renewed = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(self._capacity.renew_s)
+            before = {run_id: held.work.claim.fence for run_id, held in self._held.items()}
+            if before:
+                try:
+                    async with asyncio.timeout(self._capacity.give_up_s):
+                        kept = await self._office.renew(tuple(before))
+                except (GobError, TimeoutError):
+                    if self._clock.monotonic() - renewed >= self._capacity.give_up_s:
+                        for run_id in before:
+                            self.lose(run_id)
+                    continue
+                for run_id, fence in before.items():
+                    if kept.get(run_id) != fence:
+                        self.lose(run_id)
+            renewed = self._clock.monotonic()

@@ -1,0 +1,355 @@
+"""Starting, stopping and watching runs, for every door."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from domain.access.scopes import Principal, Scope
+from domain.agents.rows import AgentRow
+from domain.conversations.rows import ConversationRow
+from domain.conversations.service import ConversationService
+from domain.events.records import EventDraft
+from domain.events.store import EventStore
+from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef
+from domain.kernel.idempotency import IdempotencyKeys, digest_of
+from domain.kernel.ids import IdSource
+from domain.kernel.ports import Clock, EventBus, JobQueue
+from domain.kernel.rows import fetch_rows
+from domain.kernel.tracing import TraceContext, new_trace
+from domain.kernel.validation import validated
+from domain.models.providers import ModelProviders, ModelRef
+from domain.runs.accept import NewRun, insert_run
+from domain.runs.lease import Claimed
+from domain.runs.queries import RunQueries
+from domain.runs.rows import RunRow
+from domain.runs.runner import ORDERS_CHANNEL, Runner, Stop
+from domain.runs.spec import ExecuteSpec
+from domain.runs.state import EventType, RunStatus
+from domain.runs.stream import RunStreams, RunTopic, StreamItem, TokenPiece
+from domain.runs.work import Claim, Work, dumps
+
+EXECUTE_JOB = "runs.execute"
+CANCEL_WAIT_S = 2.0
+OPERATION = "executeAgent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A run that was accepted now, or before under the same idempotency key."""
+
+    row: RunRow
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """What the service is made of."""
+
+    database: Database
+    store: EventStore
+    conversations: ConversationService
+    models: ModelProviders
+    streams: RunStreams
+    runner: Runner | None
+    queue: JobQueue
+    bus: EventBus
+    idempotency: IdempotencyKeys
+    clock: Clock
+    ids: IdSource
+
+
+class RunService(RunQueries):
+    """Everything a client does with runs. `runner` is None where no run is worked on."""
+
+    def __init__(self, parts: RunParts) -> None:
+        super().__init__(parts.database)
+        self._parts = parts
+
+    async def execute(
+        self, principal: Principal, values: Mapping[str, Any], *, trace: TraceContext | None = None
+    ) -> Executed:
+        """Accept a run; with `waitSeconds`, wait for its end that long.
+
+        Raises ValidationFailed, NotFound, Conflict, Forbidden and ProviderUnavailable.
+        """
+        principal.needs(Scope.RUNS_EXECUTE)
+        spec = validated(ExecuteSpec, values)
+        digest = digest_of(values) if spec.idempotency_key is not None else ""
+        known = await self._recalled(principal, spec, digest)
+        if known is None:
+            agent = await self._agent(principal, spec)
+            await self._check_conversation(principal, spec)
+            model = self._model(agent, spec)
+            new = self._new_run(principal, spec, agent, trace or new_trace())
+            known, replayed = await self._accept(new, spec, model, digest), False
+        else:
+            replayed = True
+        if spec.wait_seconds:
+            await self._wait_end(principal, known, spec.wait_seconds)
+        return Executed(row=await self._row(known), replayed=replayed)
+
+    async def cancel(self, principal: Principal, run_id: str, reason: str | None) -> RunRow:
+        """Order a run to stop, wherever it is, and wait shortly until it has.
+
+        Raises NotFound, and Conflict when the run has ended.
+        """
+        principal.needs(Scope.RUNS_EXECUTE)
+        run = await self._find(principal, run_id)
+        if run is None:
+            raise NotFound("run", run_id, path=["runId"])
+        if RunStatus(run.status).is_final:
+            raise Conflict(
+                f"The run has ended as {run.status} already.",
+                path=["runId"],
+                conflicting=ObjectRef(kind="Run", id=run_id),
+            )
+        await self._order_cancel(principal, run, reason)
+        runner = self._parts.runner
+        if runner is not None and runner.held(run_id) is not None:
+            runner.stop(run_id, Stop.CANCEL, reason)
+        elif run.lease_owner is None and runner is not None:
+            await runner.execute(run_id)
+        else:
+            self._parts.queue.enqueue(EXECUTE_JOB, run_id)
+        self._parts.bus.publish(ORDERS_CHANNEL, f"{run_id}\n{reason or ''}".encode())
+        await self._wait_end(principal, run_id, CANCEL_WAIT_S)
+        return await self._row(run_id)
+
+    async def stream(
+        self,
+        principal: Principal,
+        run_id: str,
+        *,
+        after: str | None = None,
+        include_descendants: bool = False,
+    ) -> AsyncGenerator[StreamItem, None]:
+        """Yield a run's events after a cursor, to its last. Raises NotFound and BadCursor."""
+        principal.needs(Scope.RUNS_READ)
+        topic = await self._topic(principal, run_id)
+        async for item in self._parts.streams.events(topic, after=after, below=include_descendants):
+            yield item
+
+    async def tokens(
+        self, principal: Principal, run_id: str, *, after: int = 0
+    ) -> AsyncGenerator[TokenPiece, None]:
+        """Yield a run's answer as text after a seq. Raises NotFound."""
+        principal.needs(Scope.RUNS_READ)
+        topic = await self._topic(principal, run_id)
+        async with aclosing(self._parts.streams.tokens(topic, after=after)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _topic(self, principal: Principal, run_id: str) -> RunTopic:
+        run = await self._find(principal, run_id)
+        if run is None:
+            raise NotFound("run", run_id, path=["runId"])
+        return RunTopic(
+            workspace_id=run.workspace_id,
+            run_id=run.id,
+            root_run_id=run.root_run_id,
+            trace_id=run.trace_id,
+            is_final=RunStatus(run.status).is_final,
+        )
+
+    async def _recalled(self, principal: Principal, spec: ExecuteSpec, digest: str) -> str | None:
+        if spec.idempotency_key is None:
+            return None
+        return await self._parts.idempotency.recall(
+            principal.workspace_id, OPERATION, key=spec.idempotency_key, digest=digest
+        )
+
+    async def _agent(self, principal: Principal, spec: ExecuteSpec) -> AgentRow:
+        named = spec.agent.slug or spec.agent.id or ""
+        column = "id" if spec.agent.id is not None else "slug"
+        condition = f"workspace_id = $1 AND {column} = $2"
+        found = await fetch_rows(
+            self._parts.database, AgentRow, condition, principal.workspace_id, named
+        )
+        if not found:
+            raise NotFound("agent", named, path=["agent"], by=column)
+        agent = found[0]
+        if agent.archived_at is not None:
+            raise Conflict(
+                f"The agent {agent.slug!r} is archived; bring it back with archiveAgent.",
+                path=["agent"],
+                conflicting=ObjectRef(kind="Agent", id=agent.id),
+            )
+        return agent
+
+    async def _check_conversation(self, principal: Principal, spec: ExecuteSpec) -> None:
+        if spec.conversation_id is None:
+            return
+        query = ConversationRow.filter(id=spec.conversation_id, workspace_id=principal.workspace_id)
+        if not await query.using_db(self._parts.database.reader).exists():
+            raise NotFound("conversation", spec.conversation_id, path=["conversationId"])
+
+    def _model(self, agent: AgentRow, spec: ExecuteSpec) -> ModelRef:
+        chosen: Mapping[str, Any] = agent.settings.get("model") or {}
+        provider, name = chosen.get("provider"), chosen.get("name")
+        if spec.model is not None:
+            provider, name = spec.model.provider, spec.model.name
+        self._parts.models.resolve(provider, name)
+        return self._parts.models.reference(provider, name)
+
+    def _new_run(
+        self, principal: Principal, spec: ExecuteSpec, agent: AgentRow, trace: TraceContext
+    ) -> NewRun:
+        runner = self._parts.runner
+        inline = spec.wait_seconds > 0 and runner is not None and runner.has_inline_room()
+        return NewRun(
+            id=self._parts.ids(),
+            workspace_id=principal.workspace_id,
+            agent_id=agent.id,
+            agent_version=agent.version,
+            conversation_id=spec.conversation_id,
+            instruction=spec.instruction,
+            inputs=spec.inputs,
+            spec=spec.kept(),
+            priority=spec.priority,
+            metadata=spec.metadata,
+            trace_id=trace.trace_id,
+            span_id=trace.child().span_id,
+            created_by=principal.name,
+            created_at=self._parts.clock.now_us(),
+            owner=runner.owner if inline and runner is not None else None,
+            lease_us=runner.lease_us if inline and runner is not None else 0,
+        )
+
+    async def _accept(self, new: NewRun, spec: ExecuteSpec, model: ModelRef, digest: str) -> str:
+        """Write the run and what begins with it as one commit; return the id of the run."""
+        insertion = insert_run(self._parts.database, new)
+        keeping: Statement | None = None
+        if spec.idempotency_key is not None:
+            keeping = self._parts.idempotency.remember(
+                new.workspace_id,
+                OPERATION,
+                key=spec.idempotency_key,
+                digest=digest,
+                result_id=new.id,
+            )
+        statements = [*([keeping] if keeping else []), insertion, *self._first_message(new)]
+        try:
+            if new.owner is None:
+                await self._parts.database.write(statements)
+                self._parts.queue.enqueue(EXECUTE_JOB, new.id)
+            else:
+                await self._begin_inline(new, statements, model)
+        except WriteRefusedError as error:
+            if error.statement is keeping and spec.idempotency_key is not None:
+                twin = await self._parts.idempotency.recall(
+                    new.workspace_id, OPERATION, key=spec.idempotency_key, digest=digest
+                )
+                if twin is not None:
+                    return twin
+            raise await self._busy(new) from error
+        return new.id
+
+    def _first_message(self, new: NewRun) -> list[Statement]:
+        if new.conversation_id is None:
+            return []
+        return self._parts.conversations.message_statements(
+            workspace_id=new.workspace_id,
+            conversation_id=new.conversation_id,
+            role="USER",
+            content=new.instruction,
+            run_id=new.id,
+        )
+
+    async def _begin_inline(
+        self, new: NewRun, statements: list[Statement], model: ModelRef
+    ) -> None:
+        """Accept, claim, and the first step in one commit; then the run is at work here."""
+        runner = self._parts.runner
+        if runner is None:
+            raise AssertionError
+        work = Work(_claim_of(new))
+        first = runner.engine.first_step(work, provider=model.provider, model=model.name)
+        drafts: list[EventDraft] = [work.draft(EventType.RUN_STARTED, {}, new.created_at)]
+        store = self._parts.store
+        statements += [first.statement(), *store.append(new.workspace_id, drafts)]
+        results = await self._parts.database.write(statements)
+        runner.hold(Claimed(work=work, past=(), orders=()), first=first)
+        store.announce(new.workspace_id, store.head_of(results), drafts)
+
+    async def _busy(self, new: NewRun) -> Conflict:
+        rows = await self._parts.database.fetch(
+            "SELECT id FROM run WHERE conversation_id = $1 AND holds_conversation",
+            new.conversation_id,
+        )
+        return Conflict(
+            "The conversation is busy with another run; wait for its end or cancel it.",
+            code=ErrorCode.CONVERSATION_BUSY,
+            path=["conversationId"],
+            conflicting=ObjectRef(kind="Run", id=rows[0][0]) if rows else None,
+        )
+
+    async def _wait_end(self, principal: Principal, run_id: str, seconds: float) -> None:
+        """Wait for the end of a run, here or elsewhere, without asking again and again."""
+        runner = self._parts.runner
+        held = runner.held(run_id) if runner is not None else None
+        try:
+            async with asyncio.timeout(seconds):
+                if held is not None:
+                    await held.done.wait()
+                    if held.ended:
+                        return
+                topic = await self._topic(principal, run_id)
+                events = self._parts.streams.events(topic, after=None, below=False)
+                async with aclosing(events):
+                    async for _ in events:
+                        pass
+        except TimeoutError:
+            return
+
+    async def _order_cancel(self, principal: Principal, run: RunRow, reason: str | None) -> None:
+        await self._parts.database.write(
+            [
+                Statement(
+                    "INSERT INTO run_order"
+                    " (id, workspace_id, run_id, kind, reason, created_by, created_at)"
+                    " VALUES ($1, $2, $3, 'cancel', $4, $5, $6)",
+                    (
+                        self._parts.ids(),
+                        run.workspace_id,
+                        run.id,
+                        reason,
+                        principal.name,
+                        self._parts.clock.now_us(),
+                    ),
+                )
+            ]
+        )
+
+
+def _claim_of(new: NewRun) -> Claim:
+    """The row that `insert_run` writes for an inline run, without reading it back."""
+    return Claim(
+        id=new.id,
+        workspace_id=new.workspace_id,
+        agent_id=new.agent_id,
+        agent_version=new.agent_version,
+        conversation_id=new.conversation_id,
+        root_run_id=new.id,
+        parent_run_id=None,
+        depth=0,
+        attempt=1,
+        instruction=new.instruction,
+        inputs=dumps(new.inputs),
+        spec=dumps(new.spec),
+        trace_id=new.trace_id,
+        span_id=new.span_id,
+        created_by=new.created_by,
+        started_at=new.created_at,
+        lease_owner=new.owner or "",
+        fence=1,
+        losses=0,
+        input_tokens=0,
+        output_tokens=0,
+        cached_tokens=0,
+        reasoning_tokens=0,
+        model_calls=0,
+        tool_calls=0,
+    )

@@ -1,0 +1,56 @@
+"""What a client asks for when it starts a run, checked."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from domain.agents.settings import ModelChoice, Pattern
+from domain.kernel.validation import ClientModel, JsonObject
+
+LONGEST_INSTRUCTION = 200_000
+LONGEST_WAIT_S = 300
+
+
+class AgentChoice(ClientModel):
+    """One agent, by id or by slug."""
+
+    id: str | None = None
+    slug: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "AgentChoice":
+        if (self.id is None) == (self.slug is None):
+            raise ValueError("give either id or slug")
+        return self
+
+
+class LimitsSpec(ClientModel):
+    """Bounds that narrow the agent's; absent ones take the agent's."""
+
+    max_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    max_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    max_delegation_depth: Annotated[int, Field(ge=0, le=10)] | None = None
+    max_parallel_delegations: Annotated[int, Field(ge=1, le=32)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class ExecuteSpec(ClientModel):
+    """An instruction for an agent."""
+
+    agent: AgentChoice
+    instruction: Annotated[str, Field(min_length=1, max_length=LONGEST_INSTRUCTION)]
+    inputs: JsonObject = Field(default_factory=dict[str, Any])
+    conversation_id: str | None = None
+    wait_seconds: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+    model: ModelChoice | None = None
+    allowed_tools: Annotated[list[Pattern], Field(max_length=100)] | None = None
+    limits: LimitsSpec | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """The part that the engine reads again, as it is stored on the run."""
+        stored = {"model", "allowed_tools", "limits"}
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)

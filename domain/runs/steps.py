@@ -1,0 +1,134 @@
+"""Steps of a run as statements: begun before the outside is asked, ended with its answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from domain.kernel.database import Statement
+from domain.models.ports import TokenUsage, ToolCall
+from domain.runs.state import StepKind, StepStatus
+from domain.runs.work import RunFailure, dumps
+
+INSERT = """
+INSERT INTO run_step (id, workspace_id, run_id, position, kind, status, provider, name, call_id,
+                      arguments, trace_id, started_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+
+END_MODEL = """
+UPDATE run_step SET status = $2, text = $3, reasoning = $4, calls = $5, usage = $6,
+    error_code = $7, error_message = $8, error_retryable = $9, finished_at = $10
+WHERE id = $1
+"""
+
+END_TOOL = """
+UPDATE run_step SET status = $2, arguments = $3, result = $4, error_code = $5,
+    error_message = $6, error_retryable = $7, finished_at = $8
+WHERE id = $1
+"""
+
+STEP_COLUMNS = (
+    "id, position, kind, status, name, text, calls, call_id, arguments, result, error_message"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStart:
+    """A step that begins; for a tool call with its call id and arguments."""
+
+    id: str
+    workspace_id: str
+    run_id: str
+    position: int
+    kind: StepKind
+    name: str
+    trace_id: str
+    started_at: int
+    provider: str | None = None
+    call_id: str | None = None
+    arguments: object = None
+    reopened: bool = False
+    """True for a call whose worker was lost while it ran."""
+
+    def statement(self) -> Statement:
+        """Insert the step as RUNNING."""
+        return Statement(
+            INSERT,
+            (
+                self.id,
+                self.workspace_id,
+                self.run_id,
+                self.position,
+                self.kind,
+                StepStatus.RUNNING,
+                self.provider,
+                self.name,
+                self.call_id,
+                None if self.arguments is None else dumps(self.arguments),
+                self.trace_id,
+                self.started_at,
+            ),
+        )
+
+
+def usage_json(usage: TokenUsage) -> dict[str, int]:
+    """Tokens of one model call as they are stored on its step."""
+    return {
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "cachedTokens": usage.cached_tokens,
+        "reasoningTokens": usage.reasoning_tokens,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """What a model call came to."""
+
+    text: str
+    reasoning: str
+    calls: tuple[ToolCall, ...]
+    usage: TokenUsage
+    offline: bool
+
+
+def end_model_step(
+    step_id: str,
+    answer: ModelAnswer,
+    now_us: int,
+    *,
+    status: StepStatus = StepStatus.SUCCEEDED,
+    failure: RunFailure | None = None,
+) -> Statement:
+    """Record an answer, or how far it came."""
+    calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in answer.calls]
+    return Statement(
+        END_MODEL,
+        (
+            step_id,
+            status,
+            answer.text or None,
+            answer.reasoning or None,
+            dumps(calls) if calls else None,
+            dumps(usage_json(answer.usage)),
+            *_failure(failure),
+            now_us,
+        ),
+    )
+
+
+def end_tool_step(
+    start: StepStart, result: Any, now_us: int, *, failure: RunFailure | None = None
+) -> Statement:
+    """Record a result; results that failed carry the failure in its place."""
+    status = StepStatus.SUCCEEDED if failure is None else StepStatus.FAILED
+    stored = dumps(result) if failure is None else None
+    return Statement(
+        END_TOOL,
+        (start.id, status, dumps(start.arguments), stored, *_failure(failure), now_us),
+    )
+
+
+def _failure(failure: RunFailure | None) -> tuple[str | None, str | None, bool | None]:
+    if failure is None:
+        return (None, None, None)
+    return (failure.code, failure.message, failure.retryable)

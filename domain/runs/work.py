@@ -1,0 +1,179 @@
+"""A run in the hands of its worker: what it is asked, under which lease, how far it has come."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from domain.events.records import EventDraft
+from domain.models.ports import TokenUsage
+from domain.runs.state import EventType
+
+CLAIM_COLUMNS = (
+    "id, workspace_id, agent_id, agent_version, conversation_id, root_run_id, parent_run_id,"
+    " depth, attempt, instruction, inputs, spec, trace_id, span_id, created_by, started_at,"
+    " lease_owner, fence, losses, input_tokens, output_tokens, cached_tokens, reasoning_tokens,"
+    " model_calls, tool_calls"
+)
+
+
+class Claim(NamedTuple):
+    """A run's row as the worker that took its lease reads it; CLAIM_COLUMNS in order."""
+
+    id: str
+    workspace_id: str
+    agent_id: str
+    agent_version: int
+    conversation_id: str | None
+    root_run_id: str
+    parent_run_id: str | None
+    depth: int
+    attempt: int
+    instruction: str
+    inputs: str
+    spec: str
+    trace_id: str
+    span_id: str
+    created_by: str
+    started_at: int
+    lease_owner: str
+    fence: int
+    losses: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    model_calls: int
+    tool_calls: int
+
+
+@dataclass(slots=True)
+class RunUsage:
+    """Tokens and calls of one run so far."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    def add(self, call: TokenUsage) -> None:
+        """Count one model call."""
+        self.input_tokens += call.input_tokens
+        self.output_tokens += call.output_tokens
+        self.cached_tokens += call.cached_tokens
+        self.reasoning_tokens += call.reasoning_tokens
+        self.model_calls += 1
+
+    def columns(self) -> tuple[int, int, int, int, int, int]:
+        """In the order of the row's columns."""
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.reasoning_tokens,
+            self.model_calls,
+            self.tool_calls,
+        )
+
+    def as_json(self, *, offline: bool) -> dict[str, Any]:
+        """As events and clients name it; what no language model answered costs nothing."""
+        return {
+            "inputTokens": self.input_tokens,
+            "outputTokens": self.output_tokens,
+            "cachedTokens": self.cached_tokens,
+            "reasoningTokens": self.reasoning_tokens,
+            "modelCalls": self.model_calls,
+            "toolCalls": self.tool_calls,
+            "costUsd": 0.0 if offline else None,
+        }
+
+
+class Work:
+    """One claimed run. Only its holder numbers its events and steps (DESIGN, I5)."""
+
+    def __init__(self, claim: Claim, *, seq: int = 0, position: int = 0) -> None:
+        self.claim = claim
+        self.run_id = claim.id
+        self.workspace_id = claim.workspace_id
+        self.seq = seq
+        self.position = position
+        self.spec: Mapping[str, Any] = orjson.loads(claim.spec)
+        self.inputs: Mapping[str, Any] = orjson.loads(claim.inputs)
+        self.usage = RunUsage(*claim[-6:])
+        self.offline = True
+        self.ending = False
+        """True once the end is being written, which gives the lease back."""
+        self.step_id: str | None = None
+        """The model call under way."""
+        self.pieces: list[str] = []
+        """Its text so far: the partial answer of a run that is stopped."""
+
+    @property
+    def partial(self) -> str | None:
+        """What the unfinished model call said, None when nothing."""
+        return "".join(self.pieces) or None
+
+    @property
+    def traceparent(self) -> str:
+        """The run's span for those it calls (W3C Trace Context)."""
+        return f"00-{self.claim.trace_id}-{self.claim.span_id}-01"
+
+    def begin_text(self, step_id: str) -> None:
+        """A model call begins."""
+        self.step_id = step_id
+        self.pieces = []
+
+    def keep_text(self) -> None:
+        """The model call under way is recorded."""
+        self.step_id = None
+        self.pieces = []
+
+    def draft(self, kind: EventType, data: Mapping[str, Any], now_us: int) -> EventDraft:
+        """Number and build the next event of the run."""
+        self.seq += 1
+        claim = self.claim
+        return EventDraft(
+            kind,
+            orjson.dumps(data).decode(),
+            claim.trace_id,
+            now_us,
+            claim.id,
+            self.seq,
+            claim.root_run_id,
+            claim.parent_run_id,
+            claim.depth,
+        )
+
+    def next_position(self) -> int:
+        """Number the next step."""
+        self.position += 1
+        return self.position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailure:
+    """Why a run or a step failed, as it is stored and sent."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As events and clients name it."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+
+def dumps(value: object) -> str:
+    """JSON text of a value."""
+    return orjson.dumps(value).decode()
+
+
+Drafts = Sequence[EventDraft]
+
+
+def storable(text: str) -> str:
+    """Replace NUL, which PostgreSQL keeps in no text."""
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text

@@ -1,0 +1,217 @@
+"""A world in which runs run: real database, real engine, a scripted model, a stepped clock."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.adapters.clock import SystemClock
+from app.adapters.events_local import LocalEventBus
+from domain.access.scopes import Principal, Scope
+from domain.access.service import AccessService
+from domain.agents.service import AgentService
+from domain.conversations.service import ConversationService
+from domain.events.hub import Hub
+from domain.events.records import EventRecord
+from domain.events.store import EventStore
+from domain.kernel.database import Database, Statement
+from domain.kernel.idempotency import IdempotencyKeys
+from domain.kernel.ids import IdSource
+from domain.models.providers import ModelProviders, ModelRef
+from domain.runs.calls import CallRunner
+from domain.runs.context import ContextBuilder
+from domain.runs.engine import RunEngine
+from domain.runs.journal import Journal
+from domain.runs.lease import LeaseOffice
+from domain.runs.messages import EndMessages
+from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.runner import Capacity, Runner
+from domain.runs.service import RunParts, RunService
+from domain.runs.stream import RunStreams
+from domain.runs.tokens import TokenWriter
+from domain.tools.generate import tool_from
+from domain.tools.manifest import SideEffect, ToolTraits
+from domain.tools.registry import ToolRegistry
+from tests.fakes import Gate, HintedQueue, ScriptedModel, SteppedClock
+
+LEASE_S = 6.0
+ONCE = ToolTraits(side_effect=SideEffect.WRITE, idempotent=False)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What tools did to the outside, and a gate inside one of them."""
+
+    done: list[str] = field(default_factory=list[str])
+    gate: Gate | None = None
+
+
+def ledger_tools(effects: Effects) -> ToolRegistry:
+    """`note` may be repeated, `pay` may not; both write to the ledger of the test."""
+
+    async def note(text: Annotated[str, Field(description="What to note.")]) -> str:
+        """Note a text."""
+        effects.done.append(f"note {text}")
+        return await _through(effects, f"noted {text}")
+
+    async def pay(amount: Annotated[int, Field(description="How much.")]) -> str:
+        """Pay an amount."""
+        effects.done.append(f"pay {amount}")
+        return await _through(effects, f"paid {amount}")
+
+    tools = [tool_from(note, domain="test"), tool_from(pay, domain="test", traits=ONCE)]
+    return ToolRegistry(tools)
+
+
+async def _through(effects: Effects, result: str) -> str:
+    gate = effects.gate
+    if gate is not None:
+        gate.reached.set()
+        await gate.opened.wait()
+    return result
+
+
+@dataclass(kw_only=True)
+class RunWorld:
+    """Everything a test of runs touches."""
+
+    database: Database
+    clock: SteppedClock
+    bus: LocalEventBus
+    store: EventStore
+    queue: HintedQueue
+    model: ScriptedModel
+    effects: Effects
+    agents: AgentService
+    conversations: ConversationService
+    principal: Principal
+    hub: Hub
+    ids: IdSource
+
+    def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
+        """An engine of its own for each process of the test."""
+        tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
+        journal = Journal(self.database, self.store, tokens, self.clock)
+        engine = RunEngine(
+            contexts=ContextBuilder(
+                self.database, self.conversations, self.models(), ledger_tools(self.effects)
+            ),
+            calls=CallRunner(self.clock, self.ids),
+            journal=journal,
+            tokens=tokens,
+            messages=EndMessages(self.conversations),
+            clock=self.clock,
+            ids=self.ids,
+        )
+        return engine, journal
+
+    def models(self) -> ModelProviders:
+        """Only the scripted model."""
+        return ModelProviders([self.model], default=ModelRef(provider="scripted", name="m1"))
+
+    def office(self) -> LeaseOffice:
+        """The leases of one more process."""
+        return LeaseOffice(self.database, self.clock, owner=self.ids(), lease_s=LEASE_S)
+
+    @asynccontextmanager
+    async def process(
+        self, *, runs: int = 8, stalled: bool = False
+    ) -> AsyncGenerator[Runner, None]:
+        """One process that works on runs; a stalled one renews no lease, as if it were gone."""
+        runner = Runner(
+            engine_of=self.engine_of,
+            office=self.office(),
+            bus=self.bus,
+            clock=SteppedClock() if stalled else self.clock,
+            capacity=Capacity(runs=runs, inline=8, renew_s=2.0, give_up_s=5.0),
+        )
+        async with runner:
+            yield runner
+
+    def service(self, runner: Runner | None) -> RunService:
+        """The service as a process with this runner offers it."""
+        return RunService(
+            RunParts(
+                database=self.database,
+                store=self.store,
+                conversations=self.conversations,
+                models=self.models(),
+                streams=RunStreams(self.hub, self.store, self.clock),
+                runner=runner,
+                queue=self.queue,
+                bus=self.bus,
+                idempotency=IdempotencyKeys(self.database, self.clock),
+                clock=self.clock,
+                ids=self.ids,
+            )
+        )
+
+    async def accept(self, instruction: str = "do it", **more: Any) -> str:
+        """Accept a background run and return its id."""
+        values = {"agent": {"slug": "default"}, "instruction": instruction, **more}
+        return (await self.service(None).execute(self.principal, values)).row.id
+
+    async def work_off(self, runner: Runner, run_id: str) -> RunRow:
+        """Let a process take a run and wait until it leaves."""
+        await runner.execute(run_id)
+        held = runner.held(run_id)
+        if held is not None:
+            async with asyncio.timeout(20):
+                await held.done.wait()
+        return await self.row(run_id)
+
+    async def order_cancel(self, run_id: str) -> None:
+        """Leave an order and tell nobody."""
+        values = (self.ids(), self.principal.workspace_id, run_id, self.clock.now_us())
+        sql = (
+            "INSERT INTO run_order (id, workspace_id, run_id, kind, created_by, created_at)"
+            " VALUES ($1, $2, $3, 'cancel', 'tester', $4)"
+        )
+        await self.database.write([Statement(sql, values)])
+
+    async def row(self, run_id: str) -> RunRow:
+        """The run as it is now."""
+        return await RunRow.get(id=run_id, using_db=self.database.reader)
+
+    async def steps(self, run_id: str) -> list[RunStepRow]:
+        """Its steps in order."""
+        rows = RunStepRow.filter(run_id=run_id).using_db(self.database.reader)
+        return await rows.order_by("position")
+
+    async def events(self, run_id: str) -> list[EventRecord]:
+        """Its events as they are written, in order."""
+        return await self.store.run_page(run_id, after=0, upto=2**62)
+
+
+@asynccontextmanager
+async def run_world(database: Database) -> AsyncGenerator[RunWorld, None]:
+    """Build the world on a database."""
+    clock, bus = SteppedClock(), LocalEventBus()
+    ids = IdSource(SystemClock().now_us)
+    store = EventStore(database, bus)
+    workspace = await AccessService(database, clock, ids).ensure_default()
+    agents = AgentService(database, clock, ids, IdempotencyKeys(database, clock))
+    await agents.ensure_default(workspace.id)
+    async with Hub(store, bus, SystemClock()) as hub:
+        yield RunWorld(
+            database=database,
+            clock=clock,
+            bus=bus,
+            store=store,
+            queue=HintedQueue(),
+            model=ScriptedModel(),
+            effects=Effects(),
+            agents=agents,
+            conversations=ConversationService(database, clock, ids),
+            principal=Principal(
+                workspace_id=workspace.id,
+                key_id=None,
+                name="tester",
+                scopes=frozenset({Scope.ADMIN}),
+            ),
+            hub=hub,
+            ids=ids,
+        )

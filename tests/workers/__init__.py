@@ -1,0 +1,1 @@
+"""Job delivery, scheduling and sweeping."""

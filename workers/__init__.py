@@ -1,0 +1,1 @@
+"""All that knows Dramatiq, and the loops that keep promises: sweeper and renewer."""
