@@ -1,0 +1,1 @@
+"""The GraphQL door: HTTP view, sockets, limits and GraphiQL."""

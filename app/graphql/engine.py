@@ -1,0 +1,188 @@
+"""One schema, ready to execute: what the HTTP door and the sockets share."""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import graphql
+import orjson
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from graphql.execution import ExecutionResult
+from strawberry.execution import optimized_is_awaitable
+
+from app.graphql.completion import Plan
+from app.graphql.errors import (
+    ErrorBody,
+    execution_error_bodies,
+    source_error_body,
+    unexpected_body,
+)
+from app.graphql.executor import EventCompletion, PlannedExecutor, build_executor
+from app.graphql.gate import Gate, Operation
+from app.graphql.params import GraphQLParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What one execution needs beside its document."""
+
+    params: GraphQLParams
+    context: Any
+    trace_id: str
+
+
+class SourceFailed(Exception):
+    """A subscription's source ended with an error; `body` is what the client gets."""
+
+    def __init__(self, body: ErrorBody) -> None:
+        super().__init__(body["message"])
+        self.body = body
+
+
+class GraphQLEngine:
+    """Admits and executes operations of one schema.
+
+    An event object must not change after a subscription yielded it: subscribers that are given
+    the same object through the same document share one encoded payload.
+    """
+
+    def __init__(
+        self, schema: strawberry.Schema, gate: Gate | None = None, *, plan_after: int = 1
+    ) -> None:
+        self.gate = gate or Gate(graphql_schema(schema))
+        self._schema = graphql_schema(schema)
+        self._plan_after = plan_after
+        self._shared = SharedPayloads()
+
+    def admit(self, params: GraphQLParams) -> Operation:
+        """Return the operation a request names; raises RequestRejected."""
+        return self.gate.admit(params.query, params.operation_name)
+
+    async def execute(self, operation: Operation, call: Call) -> bytes:
+        """Execute a query or mutation; raises RequestRejected when variables do not fit."""
+        executor = self._executor(operation, call)
+        result: Any = executor.execute_operation()
+        if optimized_is_awaitable(result):
+            result = await cast("Awaitable[Any]", result)
+        done = cast("ExecutionResult", result)
+        return encode_result(done.data, done.errors, call.trace_id)
+
+    async def subscribe(self, operation: Operation, call: Call) -> "EventStream":
+        """Open a subscription's source; raises RequestRejected or SourceFailed."""
+        executor = self._executor(operation, call)
+        source: Any = cast("Any", graphql).create_source_event_stream(executor)
+        if optimized_is_awaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise SourceFailed(execution_error_bodies(source.errors or [], call.trace_id)[0])
+        return EventStream(
+            source, EventCompletion(executor), shared=self._shared, trace_id=call.trace_id
+        )
+
+    def _executor(self, operation: Operation, call: Call) -> PlannedExecutor:
+        return build_executor(
+            self._schema,
+            operation,
+            variables=call.params.variables,
+            context=call.context,
+            plan_after=self._plan_after,
+        )
+
+
+class EventStream:
+    """The encoded payloads of one subscription."""
+
+    def __init__(
+        self, source: Any, completion: EventCompletion, *, shared: "SharedPayloads", trace_id: str
+    ) -> None:
+        self._source = source
+        self._completion = completion
+        self._shared = shared
+        self._trace_id = trace_id
+
+    async def payloads(self) -> AsyncGenerator[str, None]:
+        """Yield a JSON text per event; closing this closes the source at once.
+
+        Raises SourceFailed when the source does, which ends the subscription.
+        """
+        async with _closing(self._source) as events:
+            try:
+                async for event in events:
+                    text = self._planned(event)
+                    yield await self._completed(event) if text is None else text
+            except Exception as error:  # noqa: BLE001  # logged and masked, or typed
+                raise SourceFailed(source_error_body(error, self._trace_id)) from None
+
+    def _planned(self, event: Any) -> str | None:
+        plan = self._completion.plan
+        if plan is None:
+            return None
+        text = self._shared.find(plan, event)
+        if text is None and event is not None:
+            try:
+                data = {self._completion.response_name: plan(event)}
+                text = f'{{"data":{orjson.dumps(data).decode()}}}'
+            except Exception:  # noqa: BLE001  # any surprise means: the specification's way
+                return None
+            self._shared.keep(plan, event, text)
+        return text
+
+    async def _completed(self, event: Any) -> str:
+        data, errors = await self._completion.complete(event)
+        return encode_result(data, errors, self._trace_id).decode()
+
+
+class SharedPayloads:
+    """Payloads of events that many subscribers are given, by plan and identity of the event.
+
+    A plan reads nothing but the event, so its payload is the same for every subscriber. Entries
+    hold their event, so that its identity stays its own.
+    """
+
+    def __init__(self, *, capacity: int = 2048, max_chars: int = 16_384) -> None:
+        self._entries: OrderedDict[tuple[Plan, int], tuple[Any, str]] = OrderedDict()
+        self._capacity = capacity
+        self._max_chars = max_chars
+
+    def find(self, plan: Plan, event: Any) -> str | None:
+        """Return the payload that another subscriber had made of the same object."""
+        found = self._entries.get((plan, id(event)))
+        return found[1] if found is not None else None
+
+    def keep(self, plan: Plan, event: Any, text: str) -> None:
+        """Remember a payload; the oldest ones and very long ones are not kept."""
+        if len(text) > self._max_chars:
+            return
+        self._entries[plan, id(event)] = (event, text)
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+
+
+def encode_result(
+    data: dict[str, Any] | None, errors: Sequence[GraphQLError] | None, trace_id: str
+) -> bytes:
+    """Encode a response; what cannot be encoded is logged and answered by a masked error."""
+    body: dict[str, Any] = {"data": data}
+    if errors:
+        body = {"errors": execution_error_bodies(errors, trace_id), "data": data}
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        return orjson.dumps({"errors": [unexpected_body(error, trace_id)], "data": None})
+
+
+def encode_errors(bodies: Sequence[ErrorBody]) -> bytes:
+    """Encode the answer to a request that was not executed: errors and no data."""
+    return orjson.dumps({"errors": list(bodies)})
+
+
+def graphql_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return the graphql-core schema beneath strawberry's, which has no public name."""
+    return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way
+
+
+def _closing(source: Any) -> AbstractAsyncContextManager[Any]:
+    return aclosing(source) if hasattr(source, "aclose") else nullcontext(source)

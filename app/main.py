@@ -1,0 +1,59 @@
+"""The ASGI application of one process, put together from its container."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Scope
+
+from app.auth import open_door
+from app.container import Container
+from app.edge import Edge
+from app.facts import ServerSelf
+from app.graphql.door import graphql_routes
+from app.health import health_routes
+from app.middleware.origins import OriginPolicy
+from app.middleware.tracing import trace_of
+from app.middleware.unknown import http_error_answers
+from domain.access.scopes import Principal
+from resolvers.root import build_schema
+from resolvers.services import RequestContext, Services
+
+DOORS = ("/graphql", "/healthz", "/readyz")
+
+
+async def _to_graphql(_: Request) -> Response:
+    return RedirectResponse("/graphql", status_code=307)
+
+
+async def create_app(container: Container) -> ASGIApp:
+    """Build the app. Raises StartRefused where callers could not get in safely."""
+    settings = container.settings
+    authenticator = await open_door(container.access, settings, container.workspace.id)
+    server = ServerSelf(container)
+    services = Services(
+        access=container.access,
+        agents=container.agents,
+        conversations=container.conversations,
+        runs=container.runs,
+        tools=container.tools,
+        server=server,
+        clock=container.clock,
+    )
+
+    async def context_for(principal: Principal, scope: Scope) -> RequestContext:
+        return RequestContext.of(services, principal, trace_of(scope))
+
+    routes = [
+        Route("/", _to_graphql, methods=["GET"]),
+        *health_routes(server),
+        *graphql_routes(
+            build_schema(),
+            authenticate=authenticator,
+            context_for=context_for,
+            explorer_cookie=authenticator.explorer_cookie,
+        ),
+    ]
+    app = Starlette(routes=routes, exception_handlers=dict(http_error_answers(DOORS)))
+    policy = OriginPolicy.of(settings.trusted_hosts, settings.allow_origins)
+    return Edge(app, policy=policy)

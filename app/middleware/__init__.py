@@ -1,0 +1,1 @@
+"""What every request passes before any door: hosts, origins, traces, timeouts and answers."""

@@ -1,0 +1,144 @@
+"""Related rows of one request: by id in batches, and lists of one object."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from domain.access.rows import ApiKeyRow, WorkspaceRow
+from domain.access.scopes import Principal, Scope
+from domain.agents.rows import AgentRow, AgentVersionRow
+from domain.agents.settings import AgentSettings
+from domain.conversations.rows import ConversationRow, MessageRow
+from domain.kernel.paging import Page, PageRequest
+from domain.runs.queries import RunFilter, RunOrder, UsageTotal
+from domain.runs.rows import RunRow, RunStepRow
+from domain.tools.manifest import ToolManifest
+from resolvers.batching import Batch
+from resolvers.tool_pages import counter, page_of_tools
+from schema.relay import Count
+
+if TYPE_CHECKING:
+    from resolvers.services import Services
+
+AgentAt = tuple[str, int]
+"""An agent's id and a version of it."""
+
+
+class RequestLoaders:
+    """Loads on behalf of one caller; the services check what the caller may see."""
+
+    def __init__(self, services: "Services", principal: Principal) -> None:
+        self._services = services
+        self._principal = principal
+        self._agents = Batch(self._fetch_agents)
+        self._settings = Batch(self._fetch_settings)
+        self._conversations = Batch(self._fetch_conversations)
+        self._runs = Batch(self._fetch_runs)
+        self._active = Batch(self._fetch_active)
+        self._totals = Batch(self._fetch_totals)
+        self._positions = Batch(self._fetch_positions)
+
+    async def workspace(self, workspace_id: str) -> WorkspaceRow | None:
+        """Workspace of the caller; no other is visible."""
+        if workspace_id != self._principal.workspace_id:
+            return None
+        return await self._services.access.workspace(self._principal)
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        """Key of the caller, or any of the workspace for an admin."""
+        if key_id != self._principal.key_id:
+            self._principal.needs(Scope.ADMIN)
+        return await self._services.access.key(self._principal.workspace_id, key_id)
+
+    async def agent(self, agent_id: str) -> AgentRow | None:
+        """Agent by id."""
+        return await self._agents.load(agent_id)
+
+    async def agents(self, agent_ids: Sequence[str]) -> list[AgentRow]:
+        """Agents by ids, in their order, without those that do not exist."""
+        return await self._agents.load_many(agent_ids)
+
+    async def agent_settings(self, agent_id: str, version: int) -> AgentSettings | None:
+        """Settings of an agent as they were at a version."""
+        return await self._settings.load((agent_id, version))
+
+    async def agent_versions(self, agent_id: str, page: PageRequest) -> Page[AgentVersionRow]:
+        """Saved versions, newest first."""
+        return await self._services.agents.versions(self._principal, agent_id, page)
+
+    async def conversation(self, conversation_id: str) -> ConversationRow | None:
+        """Conversation by id."""
+        return await self._conversations.load(conversation_id)
+
+    async def message(self, message_id: str) -> MessageRow | None:
+        """Message by id."""
+        return await self._services.conversations.message(self._principal, message_id)
+
+    async def messages(self, conversation_id: str, page: PageRequest) -> Page[MessageRow]:
+        """Messages of a conversation, oldest first."""
+        return await self._services.conversations.messages(self._principal, conversation_id, page)
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """Run by id."""
+        return await self._runs.load(run_id)
+
+    async def runs(self, narrowing: RunFilter, page: PageRequest) -> Page[RunRow]:
+        """Runs, newest first."""
+        order = RunOrder.CREATED_AT_DESC
+        return await self._services.runs.runs(self._principal, narrowing, order, page)
+
+    async def children(self, run_id: str, page: PageRequest) -> Page[RunRow]:
+        """Runs that a run delegated to, oldest first."""
+        return await self._services.runs.children(self._principal, run_id, page)
+
+    async def steps(self, run_id: str, page: PageRequest) -> Page[RunStepRow]:
+        """Steps of a run, in order."""
+        return await self._services.runs.steps(self._principal, run_id, page)
+
+    async def step(self, step_id: str) -> RunStepRow | None:
+        """Step by id."""
+        return await self._services.runs.step(self._principal, step_id)
+
+    async def active_run(self, conversation_id: str) -> RunRow | None:
+        """Run at work on a conversation."""
+        return await self._active.load(conversation_id)
+
+    async def total_usage(self, run_id: str) -> UsageTotal | None:
+        """Use of a run and all below it."""
+        return await self._totals.load(run_id)
+
+    async def queue_position(self, run_id: str) -> int | None:
+        """Runs ahead of a queued run."""
+        return await self._positions.load(run_id)
+
+    def tool(self, name: str) -> ToolManifest | None:
+        """Tool by name."""
+        self._principal.needs(Scope.TOOLS_READ)
+        tool = self._services.tools.get(name)
+        return None if tool is None else tool.manifest
+
+    def tools(self, allowed: Sequence[str], page: PageRequest) -> tuple[Page[ToolManifest], Count]:
+        """Tools whose names fit the patterns, by name, and how to count them."""
+        self._principal.needs(Scope.TOOLS_READ)
+        found = [tool.manifest for tool in self._services.tools.allowed(allowed)]
+        return page_of_tools(found, page), counter(found)
+
+    async def _fetch_agents(self, ids: Sequence[str]) -> Mapping[str, AgentRow]:
+        return await self._services.agents.by_ids(self._principal, ids)
+
+    async def _fetch_settings(self, keys: Sequence[AgentAt]) -> Mapping[AgentAt, AgentSettings]:
+        return await self._services.agents.settings_at(self._principal, keys)
+
+    async def _fetch_conversations(self, ids: Sequence[str]) -> Mapping[str, ConversationRow]:
+        return await self._services.conversations.by_ids(self._principal, ids)
+
+    async def _fetch_runs(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
+        return await self._services.runs.by_ids(self._principal, ids)
+
+    async def _fetch_active(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
+        return await self._services.runs.active_of(self._principal, ids)
+
+    async def _fetch_totals(self, ids: Sequence[str]) -> Mapping[str, UsageTotal]:
+        return await self._services.runs.usage_below(self._principal, ids)
+
+    async def _fetch_positions(self, ids: Sequence[str]) -> Mapping[str, int]:
+        return await self._services.runs.queue_positions(self._principal, ids)

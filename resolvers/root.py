@@ -1,0 +1,51 @@
+"""The whole API: the sum of what each noun reads, changes and streams."""
+
+import strawberry
+from graphql import GraphQLInputObjectType, parse, print_ast
+from strawberry.schema.config import StrawberryConfig
+
+from resolvers.agents import AgentsMutation, AgentsQuery
+from resolvers.conversations import ConversationsMutation, ConversationsQuery
+from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
+from resolvers.server import ServerQuery
+from resolvers.tools import ToolsQuery
+from schema.declare import api_type
+from schema.scalars import SCALARS
+from schema.steps import ModelCallStep, ToolCallStep
+
+
+@api_type
+class Query(ServerQuery, AgentsQuery, ConversationsQuery, RunsQuery, ToolsQuery):
+    """Reads; a missing object is null, not an error."""
+
+
+@api_type
+class Mutation(AgentsMutation, ConversationsMutation, RunsMutation):
+    """Changes; each takes one input and answers a success or a typed error."""
+
+
+@api_type
+class Subscription(RunsSubscription):
+    """Streams; each replays what came after the cursor, then goes on live, with heartbeats in between."""  # noqa: E501 - the words of the contract
+
+
+def build_schema() -> strawberry.Schema:
+    """Make the schema that is served."""
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[ModelCallStep, ToolCallStep],
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+    )
+    core = schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public way
+    for kind in core.type_map.values():
+        if isinstance(kind, GraphQLInputObjectType):
+            # Strawberry checks literals only; graphql-core checks variables when it is told.
+            kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
+    return schema
+
+
+def print_sdl() -> str:
+    """Write the served schema as `docs/api/schema.graphql` keeps it."""
+    return print_ast(parse(build_schema().as_str())) + "\n"

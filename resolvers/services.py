@@ -1,0 +1,67 @@
+"""What resolvers work with: the services, and the request they run in."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeAlias
+
+import strawberry
+
+from domain.access.scopes import Principal
+from domain.access.service import AccessService
+from domain.agents.service import AgentService
+from domain.conversations.service import ConversationService
+from domain.kernel.ports import Clock
+from domain.kernel.tracing import TraceContext
+from domain.runs.service import RunService
+from domain.tools.registry import ToolRegistry
+from resolvers.loaders import RequestLoaders
+from schema.event_views import EventViews
+from schema.server import HealthFacts, ServerFacts
+
+
+class ServerPort(Protocol):
+    """What the process knows of itself."""
+
+    async def facts(self) -> ServerFacts:
+        """What it is and how it is set up."""
+        ...
+
+    async def health(self) -> HealthFacts:
+        """Whether it can do its work, checked now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that resolvers call; made once for a process."""
+
+    access: AccessService
+    agents: AgentService
+    conversations: ConversationService
+    runs: RunService
+    tools: ToolRegistry
+    server: ServerPort
+    clock: Clock
+    views: EventViews = field(default_factory=EventViews)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """One request, or one subscription for as long as it lives."""
+
+    services: Services
+    principal: Principal
+    trace: TraceContext
+    loaders: RequestLoaders
+
+    @classmethod
+    def of(cls, services: Services, principal: Principal, trace: TraceContext) -> Self:
+        """Begin a request of a caller."""
+        loaders = RequestLoaders(services, principal)
+        return cls(services=services, principal=principal, trace=trace, loaders=loaders)
+
+    def now_us(self) -> int:
+        """The moment now."""
+        return self.services.clock.now_us()
+
+
+Info: TypeAlias = strawberry.Info[RequestContext, None]

@@ -1,0 +1,127 @@
+"""What fields that need a query ask of the request they run in."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import strawberry
+
+from domain.access.rows import ApiKeyRow, WorkspaceRow
+from domain.access.scopes import Principal
+from domain.agents.rows import AgentRow, AgentVersionRow
+from domain.agents.settings import AgentSettings
+from domain.conversations.rows import ConversationRow, MessageRow
+from domain.kernel.paging import Page, PageRequest
+from domain.kernel.tracing import TraceContext
+from domain.runs.queries import RunFilter, UsageTotal
+from domain.runs.rows import RunRow, RunStepRow
+from domain.tools.manifest import ToolManifest
+from schema.relay import Count
+
+
+class Loaders(Protocol):
+    """Rows by id, batched with all that is asked in the same moment, and lists of one object.
+
+    What does not exist, or is not visible to the caller, is None.
+    """
+
+    async def workspace(self, workspace_id: str) -> WorkspaceRow | None:
+        """Workspace of the caller."""
+        ...
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        """Key of the caller, or any of the workspace for an admin."""
+        ...
+
+    async def agent(self, agent_id: str) -> AgentRow | None:
+        """Agent by id."""
+        ...
+
+    async def agents(self, agent_ids: Sequence[str]) -> list[AgentRow]:
+        """Agents by ids, in their order, without those that do not exist."""
+        ...
+
+    async def agent_settings(self, agent_id: str, version: int) -> AgentSettings | None:
+        """Settings of an agent as they were at a version."""
+        ...
+
+    async def agent_versions(self, agent_id: str, page: PageRequest) -> Page[AgentVersionRow]:
+        """Saved versions, newest first."""
+        ...
+
+    async def conversation(self, conversation_id: str) -> ConversationRow | None:
+        """Conversation by id."""
+        ...
+
+    async def message(self, message_id: str) -> MessageRow | None:
+        """Message by id."""
+        ...
+
+    async def messages(self, conversation_id: str, page: PageRequest) -> Page[MessageRow]:
+        """Messages of a conversation, oldest first."""
+        ...
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """Run by id."""
+        ...
+
+    async def runs(self, narrowing: RunFilter, page: PageRequest) -> Page[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    async def children(self, run_id: str, page: PageRequest) -> Page[RunRow]:
+        """Runs that a run delegated to, oldest first."""
+        ...
+
+    async def steps(self, run_id: str, page: PageRequest) -> Page[RunStepRow]:
+        """Steps of a run, in order."""
+        ...
+
+    async def step(self, step_id: str) -> RunStepRow | None:
+        """Step by id."""
+        ...
+
+    async def active_run(self, conversation_id: str) -> RunRow | None:
+        """Run at work on a conversation."""
+        ...
+
+    async def total_usage(self, run_id: str) -> UsageTotal | None:
+        """Use of a run and all below it."""
+        ...
+
+    async def queue_position(self, run_id: str) -> int | None:
+        """Runs ahead of a queued run."""
+        ...
+
+    def tool(self, name: str) -> ToolManifest | None:
+        """Tool by name."""
+        ...
+
+    def tools(self, allowed: Sequence[str], page: PageRequest) -> tuple[Page[ToolManifest], Count]:
+        """Tools whose names fit the patterns, by name, and how to count them."""
+        ...
+
+
+class ApiContext(Protocol):
+    """One request, or one subscription for as long as it lives."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who is calling."""
+        ...
+
+    @property
+    def loaders(self) -> Loaders:
+        """The way to related rows."""
+        ...
+
+    @property
+    def trace(self) -> TraceContext:
+        """Trace that the call belongs to."""
+        ...
+
+    def now_us(self) -> int:
+        """The moment now."""
+        ...
+
+
+Info: TypeAlias = strawberry.Info[ApiContext, None]

@@ -1,0 +1,74 @@
+"""Inputs as the services take them: plain values in client names, ids decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+from strawberry import UNSET
+from strawberry.utils.str_converters import to_camel_case
+
+from schema.ids import Kind, decode_id
+
+_KIND = "kind"
+
+
+def refers_to(kind: Kind) -> Mapping[str, Kind]:
+    """Say of an input field which kind of object its id, or each of its ids, names."""
+    return {_KIND: kind}
+
+
+def values_of(given: object, *, above: str = "") -> dict[str, Any]:
+    """Return the values of an input by client name; absent fields stay absent, null is None.
+
+    `above` names the argument where paths begin outside of the input. Raises MalformedId, or
+    NotFound for an id of another kind, at the field's path.
+    """
+    return _values(given, f"{above}." if above else "")
+
+
+class _Field(NamedTuple):
+    name: str
+    public: str
+    kind: Kind | None
+
+
+@lru_cache(maxsize=256)
+def _fields(cls: type[Any]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(part.name, to_camel_case(part.name), part.metadata.get(_KIND))
+        for part in fields(cls)
+    )
+
+
+def _values(given: object, above: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, public, kind in _fields(type(given)):
+        value: object = getattr(given, name)
+        if value is not UNSET:
+            found[public] = _plain(value, f"{above}{public}", kind)
+    return found
+
+
+def _plain(value: object, path: str, kind: Kind | None) -> Any:
+    if kind is not None:
+        return _raw_ids(value, path, kind)
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, list):
+        return _items(cast("list[object]", value), path)
+    if is_dataclass(value):
+        return _values(value, f"{path}.")
+    return value
+
+
+def _items(values: Sequence[object], path: str) -> list[Any]:
+    return [_plain(value, f"{path}.{place}", None) for place, value in enumerate(values)]
+
+
+def _raw_ids(value: object, path: str, kind: Kind) -> Any:
+    if isinstance(value, list):
+        ids = cast("list[str]", value)
+        return [decode_id(kind, text, path=f"{path}.{place}") for place, text in enumerate(ids)]
+    return None if value is None else decode_id(kind, cast("str", value), path=path)

@@ -1,0 +1,74 @@
+"""Any object by its kind and id."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from domain.kernel.errors import Forbidden
+from schema.access import ApiKey, Workspace
+from schema.agents import Agent
+from schema.context import Loaders
+from schema.conversations import Conversation, Message
+from schema.ids import Kind
+from schema.relay import Node
+from schema.runs import Run
+from schema.steps import step_of
+from schema.tools import Tool
+
+
+async def _workspace(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.workspace(raw)
+    return None if row is None else Workspace.of(row)
+
+
+async def _api_key(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.api_key(raw)
+    return None if row is None else ApiKey.of(row)
+
+
+async def _agent(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.agent(raw)
+    return None if row is None else Agent.of(row)
+
+
+async def _conversation(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.conversation(raw)
+    return None if row is None else Conversation.of(row)
+
+
+async def _message(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.message(raw)
+    return None if row is None else Message.of(row)
+
+
+async def _run(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.run(raw)
+    return None if row is None else Run.of(row)
+
+
+async def _step(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.step(raw)
+    return None if row is None else step_of(row)
+
+
+async def _tool(loaders: Loaders, raw: str) -> Node | None:
+    manifest = loaders.tool(raw)
+    return None if manifest is None else Tool.of(manifest)
+
+
+_LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
+    Kind.WORKSPACE: _workspace,
+    Kind.API_KEY: _api_key,
+    Kind.AGENT: _agent,
+    Kind.CONVERSATION: _conversation,
+    Kind.MESSAGE: _message,
+    Kind.RUN: _run,
+    Kind.STEP: _step,
+    Kind.TOOL: _tool,
+}
+
+
+async def node_of(loaders: Loaders, kind: Kind, raw: str) -> Node | None:
+    """Load an object; None when it is unknown or the caller may not see it."""
+    try:
+        return await _LOAD[kind](loaders, raw)
+    except Forbidden:
+        return None

@@ -1,0 +1,300 @@
+"""What is served keeps the contract's promises, and the written schema is what is served."""
+
+import typing
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from graphql import (
+    REMOVE,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLInputObjectType,
+    GraphQLNamedType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    parse,
+    validate,
+    visit,
+)
+from graphql.language import FragmentSpreadNode
+from strawberry import ID
+from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition
+from strawberry.types.lazy_type import LazyType
+from strawberry.types.union import StrawberryUnion
+
+from domain.access.scopes import Scope as DomainScope
+from domain.agents import settings
+from domain.agents.service import AgentOrder as DomainAgentOrder
+from domain.conversations.service import MessageRole as DomainMessageRole
+from domain.kernel.errors import ErrorCode as DomainErrorCode
+from domain.runs import state
+from domain.runs.queries import RunOrder as DomainRunOrder
+from domain.tools.manifest import SideEffect as DomainSideEffect
+from resolvers.root import build_schema, print_sdl
+from schema.access import Scope
+from schema.agent_inputs import AgentOrder
+from schema.agents import MemoryKind, MemoryScope
+from schema.conversations import MessageRole
+from schema.errors import ErrorCode
+from schema.ids import Kind
+from schema.run_inputs import RunOrder
+from schema.runs import RunStatus
+from schema.steps import RunErrorCode, StepStatus
+from schema.tools import SideEffect
+from tests.api.sdl_comparison import facts_of
+
+CONTRACT = Path(__file__).parent / "contract"
+WRITTEN = Path(__file__).parents[2] / "docs" / "api" / "schema.graphql"
+
+OF_THE_PRINTER = {
+    # Strawberry writes no descriptions of a directive's arguments.
+    "@needs(scope) description",
+    # A directive of the specification itself, which Strawberry writes out where it is used.
+    "@oneOf kind",
+    "@oneOf on",
+    "@oneOf description",
+    "@oneOf directives",
+}
+WHOLE = {"Agents", "CreateAgent", "ExecuteAgent"}
+IN_PART = {"Overview", "RunDetail", "RunEvents"}
+WAITING = {
+    "DecideApproval",
+    "SearchMemory",
+    "PromoteSolution",
+    "CreateTask",
+    "AdjustBehavior",
+    "TaskUpdates",
+}
+DOOR_CODES = {"UNAUTHENTICATED", "BAD_CURSOR", "UNAVAILABLE"}
+"""Failures that no mutation answers with: they end a call before or outside of it."""
+
+
+@pytest.fixture(scope="module")
+def served() -> GraphQLSchema:
+    return build_schema()._schema
+
+
+@pytest.fixture(scope="module")
+def operations() -> DocumentNode:
+    return parse((CONTRACT / "operations.graphql").read_text())
+
+
+def test_everything_served_says_what_the_contract_says():
+    contract = facts_of(parse((CONTRACT / "schema.graphql").read_text()))
+
+    served = facts_of(parse(print_sdl()))
+
+    differing = {place for place, fact in served.items() if contract.get(place) != fact}
+    assert differing == OF_THE_PRINTER
+
+
+def test_everything_served_is_described():
+    facts = facts_of(parse(print_sdl()))
+
+    silent = {
+        place for place, fact in facts.items() if place.endswith(" description") and fact == "none"
+    }
+
+    assert silent - OF_THE_PRINTER == set()
+
+
+def test_the_written_schema_is_the_one_that_is_served():
+    assert WRITTEN.read_text() == print_sdl(), (
+        "docs/api/schema.graphql is old: python -m resolvers.sdl > docs/api/schema.graphql"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_an_operation_of_the_contract_is_valid_as_it_stands(
+    name: str, served: GraphQLSchema, operations: DocumentNode
+):
+    errors = validate(served, only(operations, name))
+
+    assert errors == []
+
+
+@pytest.mark.parametrize("name", sorted(IN_PART))
+def test_an_operation_of_the_contract_is_valid_as_far_as_it_is_built(
+    name: str, served: GraphQLSchema, operations: DocumentNode
+):
+    wanted = only(operations, name)
+
+    assert validate(served, wanted) != []
+    assert validate(served, within(served, wanted)) == []
+
+
+def test_the_other_operations_wait_for_parts_that_are_not_built(
+    served: GraphQLSchema, operations: DocumentNode
+):
+    waiting = {
+        name for name in names_of(operations) - WHOLE - IN_PART if lacks(served, operations, name)
+    }
+
+    assert waiting == WAITING
+    assert names_of(operations) == WHOLE | IN_PART | WAITING
+
+
+@pytest.mark.parametrize(
+    ("public", "domain"),
+    [
+        (Scope, DomainScope),
+        (RunStatus, state.RunStatus),
+        (StepStatus, state.StepStatus),
+        (RunErrorCode, state.RunErrorCode),
+        (RunOrder, DomainRunOrder),
+        (SideEffect, DomainSideEffect),
+        (AgentOrder, DomainAgentOrder),
+        (MemoryScope, settings.MemoryScope),
+        (MemoryKind, settings.MemoryKind),
+        (MessageRole, DomainMessageRole),
+    ],
+)
+def test_a_public_enum_has_the_names_of_the_domain(public: type[Enum], domain: type[Enum]):
+    assert {member.name for member in public} == {member.name for member in domain}
+
+
+def test_every_failure_of_the_domain_has_a_public_code():
+    codes = {code.name for code in DomainErrorCode}
+
+    assert codes - {code.name for code in ErrorCode} == DOOR_CODES
+
+
+def test_every_id_in_an_input_says_what_it_names(served: GraphQLSchema):
+    silent = [
+        f"{definition.name}.{field.python_name}"
+        for definition in definitions(served)
+        if definition.is_input
+        for field in definition.fields
+        if ID in leaves(field.type_annotation.annotation) and not field.metadata.get("kind")
+    ]
+
+    assert silent == []
+
+
+def test_no_resolver_returns_a_row(served: GraphQLSchema):
+    returned = [
+        f"{definition.name}.{field.python_name}: {leaf}"
+        for definition in definitions(served)
+        if not definition.is_input
+        for field in definition.fields
+        for leaf in leaf_types(field.type)
+        if leaf.__module__.startswith(("domain.", "tortoise."))
+    ]
+
+    assert returned == []
+
+
+def test_one_of_inputs_are_checked_by_the_executor_too(served: GraphQLSchema):
+    chosen = served.type_map["AgentRef"]
+
+    assert isinstance(chosen, GraphQLInputObjectType)
+    assert chosen.is_one_of
+
+
+def test_kinds_of_ids_have_prefixes_of_their_own():
+    assert len({kind.value for kind in Kind}) == len(Kind)
+    assert not any("_" in kind.value for kind in Kind)
+
+
+def definitions(schema: GraphQLSchema) -> list[StrawberryObjectDefinition]:
+    found = (kind.extensions.get("strawberry-definition") for kind in schema.type_map.values())
+    return [one for one in found if isinstance(one, StrawberryObjectDefinition)]
+
+
+def leaf_types(kind: typing.Any) -> list[type]:
+    """Take lists, options, unions and references apart."""
+    if isinstance(kind, LazyType):
+        return leaf_types(kind.resolve_type())
+    if isinstance(kind, StrawberryUnion):
+        return [leaf for part in kind.types for leaf in leaf_types(part)]
+    return leaf_types(kind.of_type) if isinstance(kind, StrawberryContainer) else [kind]
+
+
+def leaves(annotation: object) -> list[object]:
+    parts = typing.get_args(annotation)
+    return [leaf for part in parts for leaf in leaves(part)] if parts else [annotation]
+
+
+def names_of(document: DocumentNode) -> set[str]:
+    return {
+        definition.name.value
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode) and definition.name
+    }
+
+
+def only(document: DocumentNode, name: str) -> DocumentNode:
+    """Keep one operation and the fragments it uses, directly or not."""
+    fragments = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    kept = [
+        definition
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+        and definition.name is not None
+        and definition.name.value == name
+    ]
+    wanted = list(spreads(kept[0]))
+    used: dict[str, FragmentDefinitionNode] = {}
+    while wanted:
+        fragment = wanted.pop()
+        if fragment not in used:
+            used[fragment] = fragments[fragment]
+            wanted += spreads(fragments[fragment])
+    return DocumentNode(definitions=(*kept, *used.values()))
+
+
+def spreads(node: typing.Any) -> list[str]:
+    found: list[str] = []
+
+    class Collect(Visitor):
+        def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
+            found.append(node.name.value)
+
+    visit(node, Collect())
+    return found
+
+
+class Prune(Visitor):
+    """Takes out what a schema does not have."""
+
+    def __init__(self, schema: GraphQLSchema, types: TypeInfo) -> None:
+        super().__init__()
+        self._schema = schema
+        self._types = types
+
+    def enter_field(self, node: FieldNode, *_: object) -> object:
+        return None if self._types.get_field_def() or node.name.value == "__typename" else REMOVE
+
+    def enter_inline_fragment(self, node: InlineFragmentNode, *_: object) -> object:
+        known = node.type_condition is None or self._known(node.type_condition.name.value)
+        return None if known else REMOVE
+
+    def _known(self, name: str) -> GraphQLNamedType | None:
+        return self._schema.type_map.get(name)
+
+
+def within(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
+    """Restrict a document to what a schema has."""
+    types = TypeInfo(schema)
+    pruned = visit(document, TypeInfoVisitor(types, Prune(schema, types)))
+    [operation] = names_of(pruned)
+    return only(pruned, operation)
+
+
+def lacks(schema: GraphQLSchema, document: DocumentNode, name: str) -> bool:
+    """Tell whether a schema has none of the fields that an operation begins with."""
+    wanted = only(document, name)
+    operation = typing.cast("OperationDefinitionNode", wanted.definitions[0])
+    root = schema.get_root_type(operation.operation)
+    fields = {node.name.value for node in operation.selection_set.selections}  # type: ignore[union-attr]
+    return root is None or not fields & set(root.fields)
