@@ -31,6 +31,7 @@ from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
+from domain.runs.retention import EventRetention
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import EXECUTE_JOB, RunParts, RunService
 from domain.runs.stream import RunStreams
@@ -41,10 +42,11 @@ from workers.actors import make_actors
 from workers.broker import make_broker
 from workers.queue import DramatiqJobQueue
 from workers.runtime import running_worker
-from workers.sweeper import Sweeper
+from workers.sweeper import Housekeeper, Sweeper
 
 RUNS_QUEUE = "runs"
 NAMESPACE = "gob"
+HOUSEKEEPING_S = 600.0
 
 
 class Role(StrEnum):
@@ -107,9 +109,12 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
         queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
         await stack.enter_async_context(runner)
         if role.works:
-            sweeper = services.sweeper(queue)
+            loops = {
+                "sweeper": services.sweeper(queue).run,
+                "housekeeper": services.housekeeper().run,
+            }
             threads = settings.queue_threads
-            await stack.enter_async_context(running_worker(broker, sweeper, threads=threads))
+            await stack.enter_async_context(running_worker(broker, loops, threads=threads))
         yield Container(
             settings=settings,
             role=role,
@@ -192,6 +197,15 @@ class _Services:
             queue=queue,
             clock=self._clock,
             interval_s=self._settings.sweep_interval_s,
+        )
+
+    def housekeeper(self) -> Housekeeper:
+        keep_days = self._settings.event_retention_days
+        retention = EventRetention(self._database, self._clock, keep_days=keep_days)
+        return Housekeeper(
+            {"events": retention.prune, "idempotency keys": self._idempotency.prune},
+            clock=self._clock,
+            interval_s=HOUSEKEEPING_S,
         )
 
     def runs(self, runner: Runner, hub: Hub, queue: JobQueue) -> RunService:

@@ -1,13 +1,13 @@
 """Keeps the promise that what was accepted is done: hints again what was forgotten."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
 from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock, JobQueue
 
-BATCH = 200
+BATCH = 500
 
 log = structlog.get_logger("workers.sweeper")
 
@@ -37,17 +37,46 @@ class Sweeper:
             await self._clock.sleep(self._interval_s)
 
     async def sweep(self) -> int:
-        """Hint what is due and forgotten; return how many."""
-        total = 0
+        """Hint what is due and forgotten, at most BATCH rows; return how many."""
         try:
-            while found := await self._forgotten(BATCH):
-                for ident in found:
-                    self._queue.enqueue(self._job, ident)
-                total += len(found)
-                if len(found) < BATCH:
-                    break
+            found = await self._forgotten(BATCH)
         except GobError as error:
             log.warning("sweep.failed", reason=error.message)
-        if total:
-            log.info("sweep.hinted", job=self._job, count=total)
-        return total
+            return 0
+        for ident in found:
+            self._queue.enqueue(self._job, ident)
+        if found:
+            log.info("sweep.hinted", job=self._job, count=len(found))
+        return len(found)
+
+
+class Housekeeper:
+    """Runs small clean-ups now and then; one that fails is said and tried again next time."""
+
+    def __init__(
+        self,
+        chores: Mapping[str, Callable[[], Awaitable[int]]],
+        *,
+        clock: Clock,
+        interval_s: float,
+    ) -> None:
+        self._chores = chores
+        self._clock = clock
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Clean up, wait, for ever; not at once, since a start has better things to do."""
+        while True:
+            await self._clock.sleep(self._interval_s)
+            await self.clean()
+
+    async def clean(self) -> None:
+        """Do every chore once."""
+        for name, chore in self._chores.items():
+            try:
+                count = await chore()
+            except GobError as error:
+                log.warning("chore.failed", chore=name, reason=error.message)
+                continue
+            if count:
+                log.info("chore.done", chore=name, count=count)

@@ -103,6 +103,12 @@ class EventStore:
         )
         return [record_of(row) for row in await self._database.fetch(sql, run_id, after, upto)]
 
+    async def first_of(self, run_id: str) -> tuple[int, int] | None:
+        """(cursor, seq) of the first event of a run that is kept; None when there is none."""
+        sql = "SELECT cursor, seq FROM event WHERE run_id = $1 ORDER BY seq LIMIT 1"
+        rows = await self._database.fetch(sql, run_id)
+        return (rows[0][0], rows[0][1]) if rows else None
+
     async def cursor_of(self, run_id: str, *, seq: int) -> int | None:
         """Cursor of the last event of a run whose seq is at most `seq`."""
         sql = "SELECT max(cursor) FROM event WHERE run_id = $1 AND seq <= $2"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import orjson
 from tortoise.queryset import QuerySet
 
 from domain.access.scopes import Principal, Scope
@@ -12,6 +13,7 @@ from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page, PageRequest, paginate
 from domain.kernel.rows import fetch_rows
 from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.state import RunStatus
 from domain.runs.work import RunUsage
 
 
@@ -78,7 +80,28 @@ class RunQueries:
     async def run(self, principal: Principal, run_id: str) -> RunRow | None:
         """Return one run of the workspace."""
         principal.needs(Scope.RUNS_READ)
-        return await self._find(principal, run_id)
+        row = await self._find(principal, run_id)
+        return None if row is None else (await self._told([row]))[0]
+
+    async def _told(self, rows: Sequence[RunRow]) -> Sequence[RunRow]:
+        """Fill in what runs at work have said so far; rows get their output at the end."""
+        open_rows = {row.id: row for row in rows if row.status == RunStatus.RUNNING}
+        if not open_rows:
+            return rows
+        sql = f"""
+            SELECT event.run_id, event.data FROM event JOIN (
+                SELECT run_id, max(CASE WHEN type IN ('UsageUpdated', 'Retrying') THEN seq
+                                   ELSE 0 END) AS since
+                FROM event WHERE run_id IN ({placeholders(1, len(open_rows))}) GROUP BY run_id
+            ) AS answered ON answered.run_id = event.run_id AND event.seq > answered.since
+            WHERE event.type = 'TokenDelta' ORDER BY event.run_id, event.seq
+        """
+        said: dict[str, list[str]] = {}
+        for run_id, data in await self._database.fetch(sql, *open_rows):
+            said.setdefault(run_id, []).append(orjson.loads(data)["text"])
+        for run_id, pieces in said.items():
+            open_rows[run_id].output = "".join(pieces)
+        return rows
 
     async def _find(self, principal: Principal, run_id: str) -> RunRow | None:
         condition = "id = $1 AND workspace_id = $2"
@@ -87,7 +110,7 @@ class RunQueries:
 
     async def by_ids(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, RunRow]:
         """Return those of the runs that exist, by id."""
-        rows = await self._runs(principal).filter(id__in=list(run_ids))
+        rows = await self._told(await self._runs(principal).filter(id__in=list(run_ids)))
         return {row.id: row for row in rows}
 
     async def runs(
@@ -96,13 +119,16 @@ class RunQueries:
         """List runs of the workspace, delegated ones included."""
         query = narrowing.narrow(self._runs(principal))
         column = "finished_at" if order is RunOrder.FINISHED_AT_DESC else "created_at"
-        return await paginate(
+        found = await paginate(
             query,
             sort=(column, "id"),
             descending=order is not RunOrder.CREATED_AT_ASC,
             request=page,
             database=self._database,
+            within=principal.workspace_id,
         )
+        await self._told(found.items)
+        return found
 
     async def children(self, principal: Principal, run_id: str, page: PageRequest) -> Page[RunRow]:
         """List runs that a run delegated to, oldest first."""

@@ -89,7 +89,9 @@ class RunService(RunQueries):
             replayed = True
         if spec.wait_seconds:
             await self._wait_end(principal, known, spec.wait_seconds)
-        return Executed(row=await self._row(known), replayed=replayed)
+        row = await self._row(known)
+        await self._told([row])
+        return Executed(row=row, replayed=replayed)
 
     async def cancel(self, principal: Principal, run_id: str, reason: str | None) -> RunRow:
         """Order a run to stop, wherever it is, and wait shortly until it has.

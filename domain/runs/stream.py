@@ -82,6 +82,15 @@ def folded(events: Sequence[EventRecord]) -> list[EventRecord]:
     return merged
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """Where a stream goes on; late when events after the given cursor are gone."""
+
+    position: int
+    is_late: bool = False
+    oldest: int | None = None
+
+
 class RunStreams:
     """Follows runs through the hub of this process."""
 
@@ -99,17 +108,17 @@ class RunStreams:
         heartbeat_s: float = HEARTBEAT_S,
     ) -> AsyncGenerator[StreamItem, None]:
         """Yield events after the cursor; ends with the run's last. Raises BadCursor."""
-        position, oldest = await self._position(run, after)
-        if oldest is not None:
+        start = await self._start(run, after)
+        position = start.position
+        if start.is_late:
             yield StreamResync(
                 workspace_id=run.workspace_id,
                 cursor=position,
-                oldest=oldest,
+                oldest=start.oldest,
                 trace_id=run.trace_id,
                 occurred_at=self._clock.now_us(),
             )
-        last = await self._last_cursor(run) if run.is_final else None
-        if last is not None and position >= last:
+        if run.is_final and position >= (await self._last_cursor(run) or 0):
             return
         topic = Topic(
             workspace_id=run.workspace_id,
@@ -130,8 +139,7 @@ class RunStreams:
         """Yield the answer's text after the run's seq `after`; ends with the run."""
         place = await self._store.cursor_of(run.run_id, seq=after) if after else None
         position = place or 0
-        last = await self._last_cursor(run) if run.is_final else None
-        if last is not None and position >= last:
+        if run.is_final and position >= (await self._last_cursor(run) or 0):
             return
         topic = Topic(workspace_id=run.workspace_id, run_id=run.run_id)
         async with aclosing(self._hub.follow(topic, after=position)) as following:
@@ -154,17 +162,24 @@ class RunStreams:
     async def _last_cursor(self, run: RunTopic) -> int | None:
         return await self._store.cursor_of(run.run_id, seq=2**62)
 
-    async def _position(self, run: RunTopic, after: str | None) -> tuple[int, int | None]:
-        """Where to go on, and the oldest cursor kept when what was asked for is gone."""
+    async def _start(self, run: RunTopic, after: str | None) -> _Start:
         if after is None:
-            return 0, None
+            return await self._from_the_first(run)
         position = decode_cursor(run.workspace_id, after)
         head, pruned = (await self._store.heads([run.workspace_id]))[run.workspace_id]
         if position > head:
             raise BadCursor("This cursor lies after the last event.", path=["after"])
-        if position < pruned:
-            return pruned, pruned + 1
-        return position, None
+        if position >= pruned:
+            return _Start(position=position)
+        oldest = pruned + 1 if pruned < head else None
+        return _Start(position=pruned, is_late=True, oldest=oldest)
+
+    async def _from_the_first(self, run: RunTopic) -> _Start:
+        first = await self._store.first_of(run.run_id)
+        if first is None:
+            return _Start(position=0, is_late=run.is_final)
+        cursor, seq = first
+        return _Start(position=cursor - 1, is_late=seq > 1, oldest=cursor if seq > 1 else None)
 
 
 def _piece(event: EventRecord) -> TokenPiece | None:

@@ -1,0 +1,53 @@
+"""How long events are kept: what is older goes, in short writes, but never of a run at work."""
+
+from domain.kernel.database import Database, Statement
+from domain.kernel.ports import Clock
+
+BATCH = 2_000
+DAY_US = 86_400_000_000
+
+BOUNDARY = """
+SELECT max(cursor) FROM (
+    SELECT cursor FROM event
+    WHERE workspace_id = $1 AND occurred_at < $2 AND cursor < COALESCE((
+        SELECT min(open.cursor) FROM event AS open JOIN run ON run.id = open.run_id
+        WHERE run.workspace_id = $1 AND run.finished_at IS NULL
+    ), $3)
+    ORDER BY cursor LIMIT $4
+) AS old
+"""
+
+DELETE = "DELETE FROM event WHERE workspace_id = $1 AND cursor <= $2"
+MARK = "UPDATE event_head SET pruned = $2 WHERE workspace_id = $1 AND pruned < $2"
+
+
+class EventRetention:
+    """Prunes the events of every workspace; any number of processes may."""
+
+    def __init__(self, database: Database, clock: Clock, *, keep_days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._keep_us = keep_days * DAY_US
+
+    async def prune(self) -> int:
+        """Delete what is too old; return how many workspaces lost something."""
+        cutoff = self._clock.now_us() - self._keep_us
+        touched = 0
+        for (workspace_id,) in await self._database.fetch("SELECT workspace_id FROM event_head"):
+            touched += await self._prune(workspace_id, cutoff)
+        return touched
+
+    async def _prune(self, workspace_id: str, cutoff: int) -> bool:
+        touched = False
+        while True:
+            rows = await self._database.fetch(BOUNDARY, workspace_id, cutoff, 2**62, BATCH)
+            boundary = rows[0][0]
+            if boundary is None:
+                return touched
+            await self._database.write(
+                [
+                    Statement(DELETE, (workspace_id, boundary)),
+                    Statement(MARK, (workspace_id, boundary)),
+                ]
+            )
+            touched = True
