@@ -170,6 +170,8 @@ async def _reach(context: TortoiseContext, options: DatabaseOptions) -> None:
     client = context.connections.get(options.writer)
     try:
         await asyncio.wait_for(client.create_connection(with_db=True), 15)
+        if isinstance(client, SqliteClient):
+            await context.connections.get("reader").create_connection(with_db=True)
     except (
         OSError,
         TimeoutError,

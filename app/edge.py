@@ -19,6 +19,7 @@ from domain.kernel.tracing import TraceContext
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_UNTOLD = frozenset({"/healthz", "/readyz"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOW_METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _ALLOW_HEADERS = b"authorization, content-type, idempotency-key, traceparent, last-event-id"
@@ -59,9 +60,12 @@ class Edge:
             return
         trace = begin_trace(scope)
         tokens = bind_contextvars(trace_id=trace.trace_id)
+        answer = _Answer(scope, send, self._policy, trace)
+        began = asyncio.get_running_loop().time()
         try:
-            await self._pass(scope, receive, _Answer(scope, send, self._policy, trace))
+            await self._pass(scope, receive, answer)
         finally:
+            _tell(scope, answer.status, asyncio.get_running_loop().time() - began)
             reset_contextvars(**tokens)
 
     async def _pass(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
@@ -107,6 +111,19 @@ class Edge:
         if preflight:
             await answer.preflight()
         return preflight
+
+
+def _tell(scope: Scope, status: int | None, seconds: float) -> None:
+    """One line a request or socket, without its query, which may hold what is private."""
+    if scope["path"] in _UNTOLD:
+        return
+    log.info(
+        "http.request" if scope["type"] == "http" else "socket.closed",
+        method=scope.get("method", "GET"),
+        path=scope["path"],
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+    )
 
 
 async def _turn_away(
@@ -170,12 +187,13 @@ class _Inbound:
 class _Answer:
     """Adds to each answer what all answers have."""
 
-    __slots__ = ("_extra", "_send", "started", "trace")
+    __slots__ = ("_extra", "_send", "started", "status", "trace")
 
     def __init__(self, scope: Scope, send: Send, policy: OriginPolicy, trace: TraceContext) -> None:
         self._send = send
         self.trace = trace
         self.started = False
+        self.status: int | None = None
         self._extra: HeaderList = [(b"traceparent", trace.header().encode())]
         origin = header(scope, b"origin")
         if origin is not None:
@@ -189,9 +207,11 @@ class _Answer:
         kind = message["type"]
         if kind in {"http.response.start", "websocket.http.response.start"}:
             self.started = True
+            self.status = message["status"]
             message["headers"] = self._with_common(message.get("headers", ()))
         elif kind == "websocket.accept":
             self.started = True
+            self.status = 101
             message["headers"] = [*message.get("headers", ()), self._extra[0]]
         await self._send(message)
 

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._announce()
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop at a signal, then go on: what the container holds is handed back afterwards."""
+        with super().capture_signals():
+            yield
+            # Uvicorn would raise the signal again, which ends the process on the spot.
+            self._captured_signals.clear()
+
 
 async def _serve(settings: Settings, listening: socket.socket) -> None:
     from app.main import create_app
@@ -117,7 +126,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
-            access_log=settings.log_level == "DEBUG",
+            access_log=False,
         )
         port = listening.getsockname()[1]
         host = "localhost" if not settings.is_public_bind else settings.host

@@ -112,13 +112,13 @@ class RequestLoaders:
 
     def tool(self, name: str) -> ToolManifest | None:
         """Tool by name."""
-        self._principal.needs(Scope.TOOLS_READ)
+        self._principal.needs_any(Scope.TOOLS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
         tool = self._services.tools.get(name)
         return None if tool is None else tool.manifest
 
     def tools(self, allowed: Sequence[str], page: PageRequest) -> tuple[Page[ToolManifest], Count]:
         """Tools whose names fit the patterns, by name, and how to count them."""
-        self._principal.needs(Scope.TOOLS_READ)
+        self._principal.needs_any(Scope.TOOLS_READ, Scope.AGENTS_READ)
         found = [tool.manifest for tool in self._services.tools.allowed(allowed)]
         return page_of_tools(found, page), counter(found)
 

@@ -47,6 +47,7 @@ class ToolsQuery:
         name: Annotated[str, strawberry.argument(description="Its name, such as http.get.")],
     ) -> Tool | None:
         """Find it."""
+        info.context.principal.needs(DomainScope.TOOLS_READ)
         manifest = info.context.loaders.tool(name)
         return None if manifest is None else Tool.of(manifest)
 

@@ -1,6 +1,6 @@
 """One Dramatiq actor for each registered job; the message holds only an id."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import dramatiq
@@ -16,15 +16,13 @@ def _coroutine(job: Job) -> Callable[[str], Coroutine[Any, Any, None]]:
     return carry_out
 
 
-def make_actors(jobs: JobRegistry, broker: Broker) -> dict[str, Actor[[str], Awaitable[None]]]:
+def make_actors(jobs: JobRegistry, broker: Broker) -> dict[str, Actor[[str], None]]:
     """Declare an actor per job on the broker, by the job's name."""
-    actors: dict[str, Actor[[str], Awaitable[None]]] = {}
+    actors: dict[str, Actor[[str], None]] = {}
     for job in jobs:
-        actors[job.name] = dramatiq.actor(
-            _coroutine(job),
-            actor_name=job.name,
-            queue_name=job.queue,
-            broker=broker,
-            max_retries=0,
+        # What is in `throws` ends a job for good; FailedJobs logs it, Dramatiq not once more.
+        declare = dramatiq.actor(
+            actor_name=job.name, queue_name=job.queue, broker=broker, throws=Exception
         )
+        actors[job.name] = declare(_coroutine(job))
     return actors

@@ -1,7 +1,7 @@
 """The job queue as the domain sees it, over Dramatiq."""
 
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Self
 
@@ -21,7 +21,7 @@ class DramatiqJobQueue:
     A hint that cannot be sent is dropped: the sweeper hints the row again (DESIGN, I1).
     """
 
-    def __init__(self, actors: Mapping[str, Actor[[str], Awaitable[None]]]) -> None:
+    def __init__(self, actors: Mapping[str, Actor[[str], None]]) -> None:
         self._actors = actors
         self._hints: SimpleQueue[Hint | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._send_all, name="job-hints", daemon=True)

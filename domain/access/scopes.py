@@ -56,6 +56,14 @@ class Principal:
             message = f"The key {self.name!r} lacks the scope {scope.value}."
             raise Forbidden(message, scope=scope.value)
 
+    def needs_any(self, *scopes: Scope) -> None:
+        """Raise Forbidden naming the first scope unless one of them, or admin, is held.
+
+        For what a caller meets on the way: the agent of a run that it may see.
+        """
+        if not any(self.may(scope) for scope in scopes):
+            self.needs(scopes[0])
+
     def may(self, scope: Scope) -> bool:
         """True when the scope, or admin, is held."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

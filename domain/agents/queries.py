@@ -69,7 +69,7 @@ class AgentQueries:
 
     async def by_ids(self, principal: Principal, ids: Iterable[str]) -> dict[str, AgentRow]:
         """Return the agents that exist, by id."""
-        principal.needs(Scope.AGENTS_READ)
+        principal.needs_any(Scope.AGENTS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
         rows = await self._rows(principal.workspace_id).filter(id__in=list(ids))
         return {row.id: row for row in rows}
 
@@ -98,7 +98,7 @@ class AgentQueries:
         self, principal: Principal, keys: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], AgentSettings]:
         """Return settings by agent and version, without those that never were."""
-        principal.needs(Scope.AGENTS_READ)
+        principal.needs_any(Scope.AGENTS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
         if not keys:
             return {}
         wanted = Q(*(Q(agent_id=ident, version=n) for ident, n in keys), join_type=Q.OR)

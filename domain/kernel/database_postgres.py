@@ -30,6 +30,13 @@ _LOST = (
 )
 
 
+def _lost(error: Exception) -> Exception:
+    """A value that asyncpg cannot send is an InterfaceError too, and nobody's lost connection."""
+    if isinstance(error, ValueError):
+        return error
+    return Unavailable("The database cannot be reached.")
+
+
 class _PostgresTransaction(Transaction):
     def __init__(self, connection: Any, client: TransactionWrapper) -> None:
         self._connection = connection
@@ -87,7 +94,7 @@ class PostgresDatabase(Database):
                 if attempt == ATTEMPTS:
                     raise
             except _LOST as error:
-                raise Unavailable("The database cannot be reached.") from error
+                raise _lost(error) from error
         raise AssertionError
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
@@ -96,7 +103,7 @@ class PostgresDatabase(Database):
         try:
             return [tuple(row) for row in await pool.fetch(sql, *args)]
         except _LOST as error:
-            raise Unavailable("The database cannot be reached.") from error
+            raise _lost(error) from error
 
     def now_sql(self, given: int) -> str:
         """SQL for the moment now in microseconds, by PostgreSQL's clock."""

@@ -24,6 +24,8 @@ from domain.kernel.errors import Unavailable
 
 T = TypeVar("T")
 Outcome = list[list[Row]] | Exception
+REFUSALS = (WriteRefusedError, sqlite3.Error, ValueError, OverflowError)
+"""What ends one write: a statement of ours, the database, or a value the driver cannot send."""
 
 
 class _Pending:
@@ -69,7 +71,7 @@ def _run_group(connection: sqlite3.Connection, group: Sequence[_Pending]) -> lis
             connection.execute("SAVEPOINT one")
             try:
                 outcomes.append(_run(connection, pending.statements))
-            except (WriteRefusedError, sqlite3.Error) as error:
+            except REFUSALS as error:
                 if not connection.in_transaction:
                     raise
                 connection.execute("ROLLBACK TO one")
@@ -81,6 +83,11 @@ def _run_group(connection: sqlite3.Connection, group: Sequence[_Pending]) -> lis
             connection.execute("ROLLBACK")
         raise
     return outcomes
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 class _SqliteTransaction(Transaction):
@@ -116,14 +123,14 @@ class SqliteDatabase(Database):
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[Transaction, None]:
         async with self._turn:
-            await self.on_writer(lambda connection: connection.execute("BEGIN IMMEDIATE"))
             client = SqliteTransactionWrapper(self._writer)
             try:
+                await self.on_writer(lambda connection: connection.execute("BEGIN IMMEDIATE"))
                 yield _SqliteTransaction(self, client)
+                await asyncio.shield(self.on_writer(lambda c: c.execute("COMMIT")))
             except BaseException:
-                await asyncio.shield(self.on_writer(lambda c: c.execute("ROLLBACK")))
+                await asyncio.shield(self.on_writer(_roll_back))
                 raise
-            await asyncio.shield(self.on_writer(lambda c: c.execute("COMMIT")))
 
     async def write(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run statements as one transaction; writes that wait together share one commit."""
@@ -150,8 +157,12 @@ class SqliteDatabase(Database):
                 outcomes = [await self.on_writer(lambda c: _run_alone(c, group[0].statements))]
             else:
                 outcomes = await self.on_writer(lambda c: _run_group(c, group))
-        except (WriteRefusedError, sqlite3.Error, Unavailable) as error:
+        except (*REFUSALS, Unavailable) as error:
             outcomes = [error] * len(group)
+        except BaseException:
+            for pending in group:
+                pending.done.cancel()
+            raise
         for pending, outcome in zip(group, outcomes, strict=True):
             if pending.done.done():
                 continue

@@ -16,6 +16,7 @@ from domain.kernel.database import Statement
 from domain.kernel.errors import GobError
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
+from domain.kernel.validation import storable
 from domain.models.ports import (
     Finished,
     FinishReason,
@@ -38,7 +39,7 @@ from domain.runs.recovery import Recovery, recover
 from domain.runs.state import EventType, RunErrorCode, RunStatus, StepKind, StepStatus
 from domain.runs.steps import ModelAnswer, StepStart, end_model_step
 from domain.runs.tokens import TokenWriter
-from domain.runs.work import RunFailure, Work, storable
+from domain.runs.work import RunFailure, Work
 
 log = structlog.get_logger("domain.runs.engine")
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from domain.agents.settings import ModelChoice, Pattern
-from domain.kernel.validation import ClientModel, JsonObject
+from domain.kernel.idempotency import IdempotencyKey
+from domain.kernel.validation import ClientModel, JsonObject, Number, Text, Whole
 
 LONGEST_INSTRUCTION = 200_000
 LONGEST_WAIT_S = 300
@@ -14,8 +15,8 @@ LONGEST_WAIT_S = 300
 class AgentChoice(ClientModel):
     """One agent, by id or by slug."""
 
-    id: str | None = None
-    slug: str | None = None
+    id: Text | None = None
+    slug: Text | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "AgentChoice":
@@ -27,28 +28,28 @@ class AgentChoice(ClientModel):
 class LimitsSpec(ClientModel):
     """Bounds that narrow the agent's; absent ones take the agent's."""
 
-    max_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    max_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
-    max_delegation_depth: Annotated[int, Field(ge=0, le=10)] | None = None
-    max_parallel_delegations: Annotated[int, Field(ge=1, le=32)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_steps: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    max_seconds: Annotated[Whole, Field(ge=1, le=86_400)] | None = None
+    max_delegation_depth: Annotated[Whole, Field(ge=0, le=10)] | None = None
+    max_parallel_delegations: Annotated[Whole, Field(ge=1, le=32)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1)] | None = None
+    max_cost_usd: Annotated[Number, Field(gt=0)] | None = None
 
 
 class ExecuteSpec(ClientModel):
     """An instruction for an agent."""
 
     agent: AgentChoice
-    instruction: Annotated[str, Field(min_length=1, max_length=LONGEST_INSTRUCTION)]
+    instruction: Annotated[Text, Field(min_length=1, max_length=LONGEST_INSTRUCTION)]
     inputs: JsonObject = Field(default_factory=dict[str, Any])
-    conversation_id: str | None = None
-    wait_seconds: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+    conversation_id: Text | None = None
+    wait_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_WAIT_S)] = 0
     model: ModelChoice | None = None
     allowed_tools: Annotated[list[Pattern], Field(max_length=100)] | None = None
     limits: LimitsSpec | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     metadata: JsonObject = Field(default_factory=dict[str, Any])
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    idempotency_key: IdempotencyKey | None = None
 
     def kept(self) -> dict[str, Any]:
         """The part that the engine reads again, as it is stored on the run."""

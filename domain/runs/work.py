@@ -173,7 +173,3 @@ def dumps(value: object) -> str:
 
 Drafts = Sequence[EventDraft]
 
-
-def storable(text: str) -> str:
-    """Replace NUL, which PostgreSQL keeps in no text."""
-    return text.replace("\x00", "\ufffd") if "\x00" in text else text

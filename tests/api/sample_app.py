@@ -1,5 +1,6 @@
 """The sample schema behind the whole edge, as the server wires the real one."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.api.sample_schema import GOOD_TOKEN, SampleContext, Seen, authenticat
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
+ACCESS_LINES = {"http.request", "socket.closed"}
 
 
 def make_app(
@@ -54,3 +56,23 @@ async def ask(query: str, *, seen: Seen | None = None, **fields: Any) -> httpx.R
     """Post one document to a fresh app."""
     async with client_of(make_app(seen), accept=GRAPHQL) as client:
         return await client.post("/graphql", json={"query": query, **fields})
+
+
+async def post(body: bytes | str, *, seen: Seen | None = None, **headers: str) -> httpx.Response:
+    """Post any body to a fresh app; a header is named with underscores."""
+    async with client_of(make_app(seen)) as client:
+        sent = {"content-type": JSON, **{name.replace("_", "-"): v for name, v in headers.items()}}
+        return await client.post("/graphql", content=body, headers=sent)
+
+
+def only_error(response: httpx.Response) -> dict[str, Any]:
+    """The error of an answer that has no data and just this one."""
+    body = response.json()
+    assert "data" not in body
+    (error,) = body["errors"]
+    return error
+
+
+def beside_access(logs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What was logged beside the one line that every request and socket gets."""
+    return [line for line in logs if line["event"] not in ACCESS_LINES]

@@ -234,11 +234,22 @@ async def test_a_crash_answers_without_details_and_is_logged_once() -> None:
     with capture_logs() as logs:
         response = await get("/crash", traceparent=PARENT)
 
-    (line,) = logs
+    line, told = logs
+    assert (told["event"], told["path"], told["status"]) == ("http.request", "/crash", 500)
     assert response.status_code == 500
     assert "hunter2" not in response.text
     assert (line["event"], line["path"]) == ("request.crashed", "/crash")
     assert str(line["exc_info"]) == "secret: the password is hunter2"
+
+
+async def test_each_request_is_told_once_without_its_query() -> None:
+    with capture_logs() as logs:
+        await get("/bound?token=secret")
+        await get("/healthz")
+
+    (line,) = logs
+    assert (line["event"], line["method"], line["path"]) == ("http.request", "GET", "/bound")
+    assert (line["status"], "secret" in str(line)) == (200, False)
 
 
 async def parts(*chunks: bytes) -> AsyncIterator[bytes]:
@@ -263,7 +274,7 @@ async def test_a_body_that_grows_too_large_is_refused_on_the_way() -> None:
         "code": "BODY_TOO_LARGE",
         "message": "A body may have 10 bytes at most.",
     }
-    assert logs == []
+    assert [line["event"] for line in logs] == ["http.request"]
 
 
 async def raw(address: str, sent: bytes) -> bytes:
@@ -287,7 +298,7 @@ async def test_a_body_that_stops_coming_is_answered_408() -> None:
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"BODY_TIMEOUT"' in answer
-    assert logs == []
+    assert [line["event"] for line in logs] == ["http.request"]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: lo"])

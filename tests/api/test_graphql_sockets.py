@@ -1,74 +1,27 @@
-"""graphql-transport-ws over real sockets: its rules, its close codes, and who may come in."""
+"""graphql-transport-ws over real sockets: its operations, its rules and its close codes."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import connect
 
 from app.graphql.door import DoorOptions
 from app.graphql.sockets import SocketLimits
-from tests.api.sample_app import make_app
-from tests.api.sample_schema import GOOD_TOKEN, Seen
+from tests.api.sample_app import beside_access, make_app
+from tests.api.sample_schema import Seen
 from tests.api.servers import serving
-
-PROTOCOL = "graphql-transport-ws"
-
-
-@asynccontextmanager
-async def dialed(
-    seen: Seen | None = None,
-    *,
-    limits: SocketLimits | None = None,
-    protocols: tuple[str, ...] = (PROTOCOL,),
-    headers: dict[str, str] | None = None,
-) -> AsyncIterator[ClientConnection]:
-    options = DoorOptions(socket_limits=limits or SocketLimits())
-    async with (
-        serving(make_app(seen, options=options)) as address,
-        connect(
-            f"ws://{address}/graphql",
-            subprotocols=protocols,  # type: ignore[arg-type]
-            additional_headers=headers,
-        ) as socket,
-    ):
-        yield socket
-
-
-@asynccontextmanager
-async def greeted(seen: Seen | None = None, **options: Any) -> AsyncIterator[ClientConnection]:
-    async with dialed(seen, **options) as socket:
-        await say(socket, type="connection_init")
-        assert await heard(socket) == {"type": "connection_ack"}
-        yield socket
-
-
-async def say(socket: ClientConnection, **message: Any) -> None:
-    await socket.send(json.dumps(message))
-
-
-async def subscribe(socket: ClientConnection, ident: str, query: str, **payload: Any) -> None:
-    await say(socket, id=ident, type="subscribe", payload={"query": query, **payload})
-
-
-async def heard(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
-        frame = await socket.recv()
-    assert isinstance(frame, str)
-    return json.loads(frame)
-
-
-async def closing(socket: ClientConnection) -> tuple[int, str]:
-    async with asyncio.timeout(5):
-        with pytest.raises(ConnectionClosed) as caught:
-            _ = [await socket.recv() for _ in range(1000)]
-    assert caught.value.rcvd is not None
-    return caught.value.rcvd.code, caught.value.rcvd.reason
+from tests.api.socket_client import (
+    PROTOCOL,
+    closing,
+    dialed,
+    greeted,
+    heard,
+    say,
+    subscribe,
+)
 
 
 async def test_a_subscription_sends_its_events_and_completes() -> None:
@@ -164,7 +117,7 @@ async def test_a_refused_operation_is_an_error_frame_and_the_socket_lives_on(
     assert (refused["id"], refused["type"]) == ("a", "error")
     assert [error["extensions"]["code"] for error in refused["payload"]] == [code]
     assert answered["payload"] == {"data": {"hello": "hello world"}}
-    assert logs == []
+    assert beside_access(logs) == []
 
 
 async def test_a_source_that_refuses_later_ends_with_its_error() -> None:
@@ -187,7 +140,7 @@ async def test_a_source_that_crashes_is_masked_and_logged_once() -> None:
 
     assert frames[1]["payload"][0]["extensions"]["code"] == "INTERNAL"
     assert "hunter2" not in json.dumps(frames)
-    assert [line["event"] for line in logs] == ["graphql.failed"]
+    assert [line["event"] for line in beside_access(logs)] == ["graphql.failed"]
 
 
 async def test_pings_are_answered_with_their_payload() -> None:
@@ -205,7 +158,11 @@ def operation(payload: str) -> str:
 
 
 NEEDS_ID = "A subscribe message needs an id, a string that is not empty"
+
+
 NEEDS_QUERY = "subscribe: `query` must be a string that holds a GraphQL document."
+
+
 DEEP = "[" * 70 + "]" * 70
 
 
@@ -242,7 +199,7 @@ async def test_nonsense_closes_with_4400_and_a_reason_and_no_traceback(
             await socket.send(frame)
 
             assert await closing(socket) == (4400, reason)
-    assert logs == []
+    assert beside_access(logs) == []
 
 
 async def test_text_that_is_no_utf8_closes_with_1007_and_no_traceback(
@@ -320,66 +277,6 @@ async def test_too_many_operations_are_an_error_frame_for_those_beyond() -> None
     assert seen.opened == 1
 
 
-async def whoami(**options: Any) -> str:
-    payload = options.pop("payload", None)
-    async with dialed(**options) as socket:
-        await say(socket, type="connection_init", **({"payload": payload} if payload else {}))
-        await heard(socket)
-        await subscribe(socket, "a", "subscription { whoami }")
-        return (await heard(socket))["payload"]["data"]["whoami"]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"headers": {"authorization": f"Bearer {GOOD_TOKEN}"}},
-        {"protocols": (PROTOCOL, f"gob.bearer.{GOOD_TOKEN}")},
-        {"protocols": (f"gob.bearer.{GOOD_TOKEN}", PROTOCOL)},
-        {"payload": {"authorization": f"Bearer {GOOD_TOKEN}"}},
-        {"payload": {"Authorization": f"bearer {GOOD_TOKEN}"}},
-        {"payload": {"token": GOOD_TOKEN}},
-    ],
-)
-async def test_a_key_may_come_in_four_places(options: dict[str, Any]) -> None:
-    assert await whoami(**options) == "owner"
-
-
-async def test_no_key_is_what_the_authenticator_makes_of_it() -> None:
-    assert await whoami(payload={"other": 1}) == "guest"
-
-
-@pytest.mark.parametrize("payload", [{"token": "bad"}, {"authorization": f"Basic {GOOD_TOKEN}"}])
-async def test_an_unknown_key_closes_with_4401_and_where_to_find_one(payload: Any) -> None:
-    async with dialed() as socket:
-        await say(socket, type="connection_init", payload=payload)
-
-        assert await closing(socket) == (4401, "This key is not known. Look into DATA_DIR/api-key.")
-
-
-async def refused_upgrade(headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    async with serving(make_app()) as address:
-        with pytest.raises(InvalidStatus) as caught:
-            async with connect(
-                f"ws://{address}/graphql",
-                subprotocols=[PROTOCOL],  # type: ignore[list-item]
-                additional_headers=headers,
-            ):
-                pass
-    response = caught.value.response
-    return response.status_code, json.loads(response.body or b"{}")
-
-
-async def test_a_foreign_page_is_refused_before_the_socket_opens() -> None:
-    status, body = await refused_upgrade({"origin": "https://evil.example"})
-
-    assert status == 403
-    assert body["error"]["code"] == "ORIGIN_NOT_ALLOWED"
-
-
-async def test_an_allowed_page_may_open_a_socket() -> None:
-    assert await whoami(headers={"origin": "http://localhost:5173"}) == "guest"
-
-
 async def test_a_slow_client_stops_its_source_and_is_closed_in_time() -> None:
     seen = Seen()
     limits = SocketLimits(init_timeout_s=0.01, send_timeout_s=0.02)
@@ -411,44 +308,3 @@ async def test_a_slow_client_stops_its_source_and_is_closed_in_time() -> None:
         (1013, "The client takes no frames")
     ]
     assert seen.pulled == 1
-
-
-async def test_a_page_of_our_own_opens_a_socket_with_the_explorers_cookie() -> None:
-    async with serving(make_app()) as address:
-        own = {"origin": f"http://{address}", "cookie": f"gob_explorer={GOOD_TOKEN}"}
-        async with connect(
-            f"ws://{address}/graphql",
-            subprotocols=[PROTOCOL],  # type: ignore[list-item]
-            additional_headers=own,
-        ) as socket:
-            await say(socket, type="connection_init")
-            await heard(socket)
-            await subscribe(socket, "a", "{ whoami }")
-
-            assert (await heard(socket))["payload"] == {"data": {"whoami": "owner"}}
-
-
-async def test_a_key_in_the_greeting_wins_over_the_cookie() -> None:
-    async with serving(make_app()) as address:
-        own = {"origin": f"http://{address}", "cookie": f"gob_explorer={GOOD_TOKEN}"}
-        async with connect(
-            f"ws://{address}/graphql",
-            subprotocols=[PROTOCOL],  # type: ignore[list-item]
-            additional_headers=own,
-        ) as socket:
-            await say(socket, type="connection_init", payload={"token": "bad"})
-
-            assert (await closing(socket))[0] == 4401
-
-
-async def test_another_scheme_in_the_upgrade_is_no_key() -> None:
-    async with dialed(headers={"authorization": f"Basic {GOOD_TOKEN}"}) as socket:
-        await say(socket, type="connection_init")
-
-        assert (await closing(socket))[0] == 4401
-
-
-async def test_an_allowed_page_elsewhere_does_not_get_the_explorers_cookie() -> None:
-    headers = {"origin": "http://localhost:5173", "cookie": f"gob_explorer={GOOD_TOKEN}"}
-
-    assert await whoami(headers=headers) == "guest"

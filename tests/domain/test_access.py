@@ -1,3 +1,5 @@
+"""Keys and workspaces: made once, told apart, refused when they no longer work."""
+
 import pytest
 
 from app.adapters.clock import SystemClock

@@ -1,3 +1,5 @@
+"""Saving agents: versions, conflicts, rollbacks and idempotent creation."""
+
 import asyncio
 
 import pytest

@@ -1,3 +1,5 @@
+"""Agents: listed, found, validated, and visible to their workspace alone."""
+
 import asyncio
 from collections.abc import Mapping
 from typing import Any
@@ -323,7 +325,7 @@ async def test_settings_are_found_by_agent_and_version(agents: AgentService) -> 
 
 async def test_a_key_without_the_scope_reads_and_changes_nothing(agents: AgentService) -> None:
     made = await agents.create(ADMIN, {"name": "One"})
-    none = principal_of("w1", Scope.RUNS_READ)
+    none = principal_of("w1", Scope.MEMORY_READ)
     reader = principal_of("w1", Scope.AGENTS_READ)
 
     for refused in (

@@ -1,3 +1,5 @@
+"""Conversations: made, changed, searched and deleted while idle."""
+
 import asyncio
 from collections.abc import Mapping
 from typing import Any

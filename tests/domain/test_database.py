@@ -1,3 +1,5 @@
+"""The database interface: grouped commits, refused writes, readers that do not wait."""
+
 import asyncio
 import threading
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+"""Idempotency keys: one outcome a day, whoever is faster."""
+
 import asyncio
 
 import pytest

@@ -1,3 +1,5 @@
+"""Messages: estimates, titles, histories that fit, and writes that refuse."""
+
 import pytest
 
 from domain.conversations.messages import estimate_tokens, title_of

@@ -1,3 +1,5 @@
+"""Pages: keyset cursors in both directions, nulls and foreign cursors included."""
+
 import base64
 from collections.abc import Sequence
 

@@ -1,3 +1,5 @@
+"""Validation: every problem by the client's name, with what would be right."""
+
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
