@@ -39,7 +39,7 @@ from domain.runs.tokens import TokenWriter
 from domain.tools.builtin import builtin_tools
 from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
-from workers.broker import make_broker
+from workers.broker import close_broker, make_broker
 from workers.queue import DramatiqJobQueue
 from workers.runtime import running_worker
 from workers.sweeper import Housekeeper, Sweeper
@@ -105,7 +105,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
         jobs = JobRegistry()
         jobs.register(Job(name=EXECUTE_JOB, queue=RUNS_QUEUE, carry_out=runner.execute))
         broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
-        stack.callback(broker.close)
+        stack.callback(close_broker, broker)
         queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
         await stack.enter_async_context(runner)
         if role.works:

@@ -107,7 +107,7 @@ def _connections(options: DatabaseOptions) -> dict[str, Any]:
     url = url.replace("postgres://", "asyncpg://", 1)
     config = cast("Callable[[str], dict[str, Any]]", expand_db_url)(url)
     config["credentials"] |= {
-        "minsize": 1,
+        "minsize": 0,
         "maxsize": options.pool_size,
         "timeout": 10,
         "reset": _keep,

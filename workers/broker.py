@@ -66,3 +66,10 @@ def make_broker(redis_url: str, loop: asyncio.AbstractEventLoop, *, namespace: s
         redis_url, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30
     )
     return RedisBroker(client=client, middleware=middleware, namespace=namespace)
+
+
+def close_broker(broker: Broker) -> None:
+    """Give back the broker's connections; Dramatiq's own close leaves those to Redis open."""
+    broker.close()
+    if isinstance(broker, RedisBroker):
+        broker.client.close()

@@ -7,12 +7,12 @@ from typing import Self
 
 import structlog
 from dramatiq import Actor
-from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.errors import BrokerConnectionError
 from redis.exceptions import RedisError
 
 log = structlog.get_logger("workers.queue")
 
-Hint = tuple[str, str]
+JobActor = Actor[[str], None]
 
 
 class DramatiqJobQueue:
@@ -21,9 +21,9 @@ class DramatiqJobQueue:
     A hint that cannot be sent is dropped: the sweeper hints the row again (DESIGN, I1).
     """
 
-    def __init__(self, actors: Mapping[str, Actor[[str], None]]) -> None:
+    def __init__(self, actors: Mapping[str, JobActor]) -> None:
         self._actors = actors
-        self._hints: SimpleQueue[Hint | None] = SimpleQueue()
+        self._hints: SimpleQueue[tuple[JobActor, str] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._send_all, name="job-hints", daemon=True)
 
     def __enter__(self) -> Self:
@@ -35,17 +35,17 @@ class DramatiqJobQueue:
         self._thread.join(timeout=5)
 
     def enqueue(self, job: str, ident: str) -> None:
-        """Hint that the row `ident` of the job named `job` is due."""
-        self._hints.put((job, ident))
+        """Hint that the row `ident` of the job named `job` is due. Raises KeyError."""
+        self._hints.put((self._actors[job], ident))
 
     def _send_all(self) -> None:
         reachable = True
         while (hint := self._hints.get()) is not None:
-            job, ident = hint
+            actor, ident = hint
             try:
-                self._actors[job].send(ident)
+                actor.send(ident)
                 reachable = True
             except (BrokerConnectionError, RedisError) as error:
                 if reachable:
-                    log.warning("job.hints_lost", job=job, reason=str(error))
+                    log.warning("job.hints_lost", job=actor.actor_name, reason=str(error))
                 reachable = False

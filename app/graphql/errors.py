@@ -7,12 +7,14 @@ from typing import Any
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from domain.kernel.database_postgres import is_lost_connection
 from domain.kernel.errors import (
     Conflict,
     ErrorCode,
     Forbidden,
     GobError,
     QuotaExceeded,
+    Unavailable,
     ValidationFailed,
 )
 
@@ -142,6 +144,8 @@ def _cause(error: BaseException) -> BaseException | None:
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
+    if cause is not None and is_lost_connection(cause):
+        return Unavailable("The database cannot be reached; try again soon.")
     return cause
 
 

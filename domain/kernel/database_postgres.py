@@ -26,8 +26,16 @@ _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
 )
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """True for what the driver raises, through the ORM too, when PostgreSQL is away."""
+    return isinstance(error, _LOST) and not isinstance(error, ValueError)
 
 
 def _lost(error: Exception) -> Exception:
@@ -71,8 +79,8 @@ class PostgresDatabase(Database):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[Transaction, None]:
-        pool = await self._pool()
         try:
+            pool = await self._pool()
             connection = await pool.acquire(timeout=10)
         except (*_LOST, TimeoutError) as error:
             raise Unavailable("The database cannot be reached.") from error
@@ -81,6 +89,8 @@ class PostgresDatabase(Database):
                 client = TransactionWrapper(self._client)
                 client._connection = connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the wrapper takes its connection so
                 yield _PostgresTransaction(connection, client)
+        except _LOST as error:
+            raise _lost(error) from error
         finally:
             await asyncio.shield(pool.release(connection))
 
@@ -93,8 +103,6 @@ class PostgresDatabase(Database):
             except asyncpg.DeadlockDetectedError:
                 if attempt == ATTEMPTS:
                     raise
-            except _LOST as error:
-                raise _lost(error) from error
         raise AssertionError
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:

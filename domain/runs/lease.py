@@ -129,24 +129,23 @@ class LeaseOffice:
         return [row[0] for row in rows]
 
     async def forgotten(self, limit: int) -> list[str]:
-        """Due runs whose hint may be lost, and runs whose worker is: to be hinted (again).
+        """Due runs whose hint may be lost, and runs whose worker is, so many of each.
 
         The wait before the next hint doubles from one second to about a minute.
         """
         now = self._database.now_sql(1)
-        sql = f"""
-            UPDATE run SET hints = CASE WHEN hints < 6 THEN hints + 1 ELSE 6 END,
-                due_at = CASE WHEN due_at IS NULL THEN NULL ELSE {now} END
+        waiting = f"""
+            UPDATE run SET hints = CASE WHEN hints < 6 THEN hints + 1 ELSE 6 END, due_at = {now}
             WHERE id IN (
-                SELECT id FROM run WHERE lease_until < {now}
-                UNION ALL
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
                     AND due_at + 1000000 * (1 << hints) <= {now}
-                LIMIT {limit}
+                ORDER BY priority DESC, due_at LIMIT {limit}
             ) RETURNING id
         """
-        rows = await self._database.write([Statement(sql, (self._clock.now_us(),))])
-        return [row[0] for row in rows[0]]
+        lost = f"SELECT id FROM run WHERE lease_until < {now} ORDER BY lease_until LIMIT {limit}"
+        moment = (self._clock.now_us(),)
+        results = await self._database.write([Statement(waiting, moment), Statement(lost, moment)])
+        return [row[0] for rows in results for row in rows]
 
 
 def _order(row: Sequence[str]) -> OpenOrder:

@@ -172,4 +172,3 @@ def dumps(value: object) -> str:
 
 
 Drafts = Sequence[EventDraft]
-
