@@ -72,4 +72,4 @@ def close_broker(broker: Broker) -> None:
     """Give back the broker's connections; Dramatiq's own close leaves those to Redis open."""
     broker.close()
     if isinstance(broker, RedisBroker):
-        broker.client.close()
+        cast("redis.Redis", broker.client).close()

@@ -1,7 +1,7 @@
 """The runs in the hands of this process: claimed, renewed, stopped, handed back."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -254,20 +254,29 @@ class Runner:
 
     async def _keep_leases(self) -> None:
         """Renew every lease in one statement; what could not be renewed in time stops itself."""
-        renewed = self._clock.monotonic()
+        limits = self._capacity
+        renewed, wait_s = self._clock.monotonic(), limits.renew_s
         while True:
-            await self._clock.sleep(self._capacity.renew_s)
+            await self._clock.sleep(wait_s)
             before = {run_id: held.work.claim.fence for run_id, held in self._held.items()}
-            if before:
-                try:
-                    async with asyncio.timeout(self._capacity.give_up_s):
-                        kept = await self._office.renew(tuple(before))
-                except (GobError, TimeoutError):
-                    if self._clock.monotonic() - renewed >= self._capacity.give_up_s:
-                        for run_id in before:
-                            self.lose(run_id)
-                    continue
-                for run_id, fence in before.items():
-                    if kept.get(run_id) != fence:
-                        self.lose(run_id)
-            renewed = self._clock.monotonic()
+            wait_s = limits.renew_s
+            if not before or await self._renew(before):
+                renewed = self._clock.monotonic()
+            elif self._clock.monotonic() - renewed >= limits.give_up_s:
+                for run_id in before:
+                    self.lose(run_id)
+            else:
+                wait_s = limits.renew_s / 4
+
+    async def _renew(self, before: Mapping[str, int]) -> bool:
+        """Prolong the leases; False when the database did not answer in time."""
+        try:
+            async with asyncio.timeout(self._capacity.give_up_s - self._capacity.renew_s):
+                kept = await self._office.renew(tuple(before))
+        except (GobError, TimeoutError) as error:
+            log.warning("runs.leases_not_renewed", runs=len(before), reason=str(error))
+            return False
+        for run_id, fence in before.items():
+            if kept.get(run_id) != fence:
+                self.lose(run_id)
+        return True

@@ -238,7 +238,9 @@ class RunService(RunQueries):
                 await self._parts.database.write(statements)
                 self._parts.queue.enqueue(EXECUTE_JOB, new.id)
             else:
-                await self._begin_inline(new, statements, model)
+                # A caller that goes away must not leave a claimed run that nobody holds.
+                begin = asyncio.create_task(self._begin_inline(new, statements, model))
+                await asyncio.shield(begin)
         except WriteRefusedError as error:
             if error.statement is keeping and spec.idempotency_key is not None:
                 twin = await self._parts.idempotency.recall(

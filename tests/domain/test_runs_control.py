@@ -51,7 +51,7 @@ async def test_a_caller_that_waits_too_short_gets_the_run_as_it_is(world: RunWor
     async with world.process() as runner:
         done = await world.service(runner).execute(world.principal, {**ASKED, "waitSeconds": 1})
 
-        assert (done.row.status, done.row.output) == ("RUNNING", None)
+        assert (done.row.status, done.row.output) == ("RUNNING", "slow")
         gate.opened.set()
 
 
