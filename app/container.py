@@ -11,6 +11,7 @@ from app.adapters.events_local import LocalEventBus
 from app.adapters.events_redis import RedisEventBus
 from app.adapters.files_beneath import WorkspaceFolders
 from app.database import DatabaseOptions, open_database
+from app.failures import REDIS_CURE, StartRefused
 from app.model_clients import model_clients
 from app.settings import Settings
 from domain.access.rows import WorkspaceRow
@@ -20,6 +21,7 @@ from domain.conversations.service import ConversationService
 from domain.events.hub import Hub
 from domain.events.store import EventStore
 from domain.kernel.database import Database
+from domain.kernel.errors import Unavailable
 from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.jobs import Job, JobRegistry
@@ -136,7 +138,10 @@ async def _open_bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
     if settings.is_embedded:
         return LocalEventBus()
     bus = await stack.enter_async_context(RedisEventBus(settings.redis_url, namespace=NAMESPACE))
-    await bus.check()
+    try:
+        await bus.check()
+    except Unavailable as error:
+        raise StartRefused(f"{error.message}. {REDIS_CURE}") from error
     return bus
 
 

@@ -18,9 +18,10 @@ from tortoise.backends.base.config_generator import (
 )
 from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.context import TortoiseContext
-from tortoise.exceptions import DBConnectionError
+from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 
+from app.failures import DATABASE_CURE
 from domain.kernel.database import Database
 from domain.kernel.database_postgres import PostgresDatabase
 from domain.kernel.database_sqlite import SqliteDatabase
@@ -172,14 +173,17 @@ async def _reach(context: TortoiseContext, options: DatabaseOptions) -> None:
         await asyncio.wait_for(client.create_connection(with_db=True), 15)
         if isinstance(client, SqliteClient):
             await context.connections.get("reader").create_connection(with_db=True)
+        # The pool opens no connection before it is asked for one.
+        await asyncio.wait_for(cast("Any", client).execute_query("SELECT 1"), 15)
     except (
         OSError,
         TimeoutError,
         DBConnectionError,
+        OperationalError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
     ) as error:
-        message = f"The database at {options.name} cannot be reached: {error}"
+        message = f"The database at {options.name} cannot be reached: {error}. {DATABASE_CURE}"
         raise Unavailable(message) from error
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from app.container import Container
 from app.model_clients import is_openai_configured
 from app.settings import ModelProvider
+from app.version import own_version
 from domain.kernel.errors import GobError, Unavailable
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
 
@@ -16,14 +16,6 @@ OFFLINE_HINT = (
     "Answers come from the offline planner. Set MODEL_PROVIDER=openai and OPENAI_API_KEY, or"
     " OPENAI_BASE_URL for any server that speaks the same API, and start again."
 )
-
-
-def own_version() -> str:
-    """Version of the installed package, or of a checkout."""
-    try:
-        return version("gob")
-    except PackageNotFoundError:
-        return "0.1.0"
 
 
 class ServerSelf:

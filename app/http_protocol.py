@@ -85,6 +85,12 @@ class QuietWebSocketProtocol(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    async def send(self, message: Any) -> None:
+        """Send; a refusal over HTTP ends the handshake too, which uvicorn logs as an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
     async def run_asgi(self) -> None:
         """Serve the socket; what a client did not read by then is thrown away with it."""
         await super().run_asgi()

@@ -1,10 +1,14 @@
 """Starts the processes: the API, the API that starts again on each change, the worker."""
 
 import asyncio
+import errno
+import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from uvicorn.supervisors import ChangeReload
 
 from app.cli.box import print_box
 from app.container import Role, open_container
-from app.failures import explain
+from app.failures import StartRefused, explain
 from app.http_protocol import QuietWebSocketProtocol, TimedHttpProtocol
 from app.logging import configure_logging
 from app.settings import Settings, load_settings
@@ -44,7 +48,9 @@ def serve(settings: Settings, *, reload: bool) -> None:
         reload_dirs=[str(root / name) for name in WATCHED],
     )
     _logging(settings)
-    return ChangeReload(config, target=_serve_again, sockets=[listening]).run()
+    announced = multiprocessing.get_context("spawn").Event()
+    target = partial(_serve_again, announced)
+    return ChangeReload(config, target=target, sockets=[listening]).run()
 
 
 def work(settings: Settings) -> None:
@@ -64,12 +70,15 @@ def _logging(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format, redactor=redactor)
 
 
-def _serve_again(sockets: list[socket.socket] | None) -> None:
-    """One life between two changes; a mistake in the code is said, and the next change tries."""
+def _serve_again(announced: Event, sockets: list[socket.socket] | None) -> None:
+    """One life between two changes; a mistake in the code is said, and the next change tries.
+
+    The box is printed by the first life only.
+    """
     try:
         settings = load_settings()
         _logging(settings)
-        _run(lambda: _serve(settings, (sockets or [])[0]))
+        _run(lambda: _serve(settings, (sockets or [])[0], announced))
     except Exception as error:  # the edge of a reloaded life; unforeseen ones go on
         sentence = explain(error)
         if sentence is None:
@@ -83,7 +92,16 @@ def _bind(settings: Settings) -> socket.socket:
     family, kind, protocol, _, address = found[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(address)
+    try:
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise StartRefused(
+            f"Port {settings.port} is taken by another program; stop it, or set PORT to another"
+            " one (0 takes any that is free)."
+        ) from error
     listening.listen(BACKLOG)
     listening.set_inheritable(True)
     return listening
@@ -109,7 +127,9 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-async def _serve(settings: Settings, listening: socket.socket) -> None:
+async def _serve(
+    settings: Settings, listening: socket.socket, announced: Event | None = None
+) -> None:
     from app.main import create_app
 
     role = Role.EMBEDDED if settings.is_embedded else Role.API
@@ -133,7 +153,14 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         address = f"http://{host}:{port}"
         log.info("server.started", address=address, role=role)
         key_path = None if settings.is_public_bind else settings.api_key_file
-        server = _Server(config, lambda: print_box(address, key_path=key_path))
+
+        def announce() -> None:
+            if announced is None or not announced.is_set():
+                print_box(address, key_path=key_path)
+            if announced is not None:
+                announced.set()
+
+        server = _Server(config, announce)
         await server.serve(sockets=[listening])
         log.info("server.stopping")
 

@@ -72,6 +72,8 @@ def load_settings(
     keys = known_keys()
     values = dict(written) | {key: environ[key] for key in keys if key in environ}
     given = {key: values[key].strip() for key in keys if values.get(key, "").strip()}
+    if "DATA_DIR" in given and "DB_URL" not in given:
+        given["DB_URL"] = f"sqlite:///{given['DATA_DIR']}/gob.db"
     notices = tuple(_unknown_key(key, keys) for key in written if key not in keys)
     settings = _checked(given, notices)
     _refuse(_contradictions(settings))

@@ -105,7 +105,8 @@ class Settings(BaseModel):
     db_url: Annotated[Text, BeforeValidator(postgres_or_sqlite)] = setting(
         "sqlite:///var/gob.db",
         "The database. `sqlite:///var/gob.db` is relative to the working folder, "
-        "`sqlite:////srv/gob.db` absolute; parameters such as `?sslmode=require` are kept.",
+        "`sqlite:////srv/gob.db` absolute; parameters such as `?sslmode=require` are kept. "
+        "Empty: `gob.db` in DATA_DIR.",
         should_be="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
         example="postgresql://gob:password@localhost:5432/gob",
         group="Storage",

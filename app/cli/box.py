@@ -12,7 +12,7 @@ _MUTATION = (
     "mutation($i:ExecuteAgentInput!){executeAgent(input:$i){__typename "
     "... on RunSuccess{run{id status output}} ... on Error{code message}}}"
 )
-INSTRUCTION = "List the files of the workspace"
+INSTRUCTION = "What is 12% of 300?"
 
 
 def lines_to_paste(

@@ -10,4 +10,8 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Do the work to its end and return what it gives."""
     import asyncio
 
+    from app.logging import configure_logging
+
+    # Log lines would mix with what the command prints for programs: warnings go to standard error.
+    configure_logging("WARNING")
     return asyncio.run(work)

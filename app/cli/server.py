@@ -100,13 +100,9 @@ def reset() -> None:
 
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed_version
+    from app.version import own_version
 
-    try:
-        typer.echo(f"gob {installed_version('gob')}")
-    except PackageNotFoundError:
-        typer.echo("gob, from a checkout")
+    typer.echo(f"gob {own_version()}")
 
 
 def _print_checks(checks: "Sequence[Check]") -> None:

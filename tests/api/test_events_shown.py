@@ -7,7 +7,7 @@ from typing import Any
 from domain.events.cursors import encode_cursor
 from domain.events.records import EventRecord
 from domain.runs.state import EventType
-from domain.runs.stream import StreamHeartbeat, StreamResync
+from domain.runs.stream import StreamHeartbeat, StreamResync, TokenPiece
 from schema.event_views import EventViews
 from schema.events import (
     Heartbeat,
@@ -18,6 +18,7 @@ from schema.events import (
     RunFinished,
     RunStarted,
     RunStateChanged,
+    TokenChunk,
     TokenDelta,
     ToolCallFinished,
     ToolCallStarted,
@@ -155,6 +156,14 @@ def test_all_subscribers_of_a_record_get_one_object():
     event = record("TokenDelta", {"stepId": STEP, "text": "Hi"})
 
     assert views.of(event) is views.of(event)
+
+
+def test_all_subscribers_of_a_piece_of_an_answer_get_one_object():
+    views = EventViews()
+    piece = TokenPiece(seq=7, reset=False, text="Hi")
+
+    assert views.chunk_of(piece) == TokenChunk(seq=7, reset=False, text="Hi")
+    assert views.chunk_of(piece) is views.chunk_of(piece)
 
 
 def test_only_the_latest_records_are_remembered():

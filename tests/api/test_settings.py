@@ -279,3 +279,11 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path):
         load_settings({}, file)
 
     assert str(caught.value) == f"{file} is not UTF-8 text."
+
+
+def test_without_an_address_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
+    settings = load_settings({"DATA_DIR": str(tmp_path)})
+    named = load_settings({"DATA_DIR": str(tmp_path), "DB_URL": "sqlite:///other.db"})
+
+    assert settings.db_url == f"sqlite:///{tmp_path}/gob.db"
+    assert named.db_url == "sqlite:///other.db"
