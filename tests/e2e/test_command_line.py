@@ -1,0 +1,159 @@
+"""The command line against what the server uses: keys, workspaces, doctor, reset."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.gob_process import DEADLINE_S, TRACEBACK, GobProcess, run_gob
+from tests.e2e.graphql_client import EXECUTE, Client
+from tests.server_processes import free_port
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def settings(request: pytest.FixtureRequest, redis_url: str) -> Mapping[str, str]:
+    """The embedded server, and the one with PostgreSQL and Redis."""
+    if request.param == "sqlite":
+        return {}
+    url = request.getfixturevalue("postgres_url")
+    return {"DB_URL": url, "REDIS_URL": redis_url, "MIGRATE": "auto"}
+
+
+async def refusal(client: Client) -> httpx.Response:
+    """The first answer that lets the key in no more: servers remember keys for a second."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            answer = await client.post("{ viewer { scopes } }")
+            if answer.status_code != 200:
+                return answer
+
+
+def test_the_first_command_on_nothing_prints_only_the_key(tmp_path: Path):
+    made = run_gob(tmp_path, "keys", "create", "ci")
+
+    assert made.code == 0
+    assert made.err == "Keep this key now; it is not shown again.\n"
+    assert made.out.startswith("gob_")
+    assert len(made.out.splitlines()) == 1
+
+
+def test_json_on_nothing_is_json(tmp_path: Path):
+    made = run_gob(tmp_path, "keys", "create", "ci", "--json")
+
+    assert json.loads(made.out)["name"] == "ci"
+
+
+async def test_a_key_opens_the_door_until_it_is_revoked(tmp_path: Path):
+    wanted = ["keys", "create", "reader", "--scope", "runs:read", "--json"]
+    with GobProcess(tmp_path) as gob:
+        made = json.loads(run_gob(tmp_path, *wanted).out)
+        listed = json.loads(run_gob(tmp_path, "keys", "list", "--json").out)
+        shown = run_gob(tmp_path, "keys", "list").out
+        async with Client(gob.address, made["secret"]) as client:
+            viewer = (await client.ask("{ viewer { scopes apiKey { name } } }"))["viewer"]
+            forbidden = await client.ask(
+                EXECUTE, {"input": {"agent": {"slug": "default"}, "instruction": "x"}}
+            )
+            revoked = run_gob(tmp_path, "keys", "revoke", made["id"])
+            refused = await refusal(client)
+        left = json.loads(run_gob(tmp_path, "keys", "list", "--json").out)
+
+    assert viewer == {"scopes": ["RUNS_READ"], "apiKey": {"name": "reader"}}
+    assert forbidden["executeAgent"]["__typename"] == "Forbidden"
+    assert [key["name"] for key in listed] == ["reader", "local"]
+    assert made["secret"] not in json.dumps(listed) + shown
+    assert (revoked.code, revoked.out) == (0, f"Revoked {made['id']}.\n")
+    assert refused.status_code == 401
+    assert [key["name"] for key in left] == ["local"]
+    assert made["secret"] not in gob.err
+    assert TRACEBACK not in gob.err
+
+
+async def test_a_public_server_starts_once_it_has_a_key_and_shows_none(tmp_path: Path):
+    key = run_gob(tmp_path, "keys", "create", "ops").out.strip()
+    with GobProcess(tmp_path, {"HOST": "0.0.0.0", "ALLOWED_HOSTS": "127.0.0.1"}) as gob:
+        async with Client(gob.address, key) as client, Client(gob.address, None) as stranger:
+            viewed = await client.post("{ viewer { scopes } }")
+            page = await stranger.http.get("/graphql", headers={"accept": "text/html"})
+            refused = await stranger.post("{ viewer { scopes } }")
+
+    assert viewed.json()["data"]["viewer"]["scopes"] == ["ADMIN"]
+    assert "set-cookie" not in page.headers
+    assert refused.status_code == 401
+    assert str(tmp_path) not in refused.text
+    assert not (tmp_path / "var" / "api-key").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["keys", "revoke", "nobody"], "No API key has the id 'nobody'."),
+        (["keys", "create", "x", "--scope", "everything"], "everything"),
+        (["workspaces", "create", ""], "name: "),
+    ],
+    ids=["unknown-key", "unknown-scope", "no-name"],
+)
+def test_a_command_that_cannot_be_done_says_why(tmp_path: Path, command: list[str], said: str):
+    ended = run_gob(tmp_path, *command)
+
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.out == ""
+    assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_workspaces_are_made_and_listed(tmp_path: Path):
+    made = run_gob(tmp_path, "workspaces", "create", "Night shift", "--json")
+    listed = run_gob(tmp_path, "workspaces", "list", "--json")
+
+    assert json.loads(made.out)[0]["slug"] == "night-shift"
+    assert [one["slug"] for one in json.loads(listed.out)] == ["default", "night-shift"]
+
+
+def test_the_doctor_finds_a_real_set_up_well(tmp_path: Path, settings: Mapping[str, str]):
+    with GobProcess(tmp_path, settings):
+        ended = run_gob(tmp_path, "doctor", "--json", settings=settings)
+
+    checks = json.loads(ended.out)
+    assert ended.code == 0
+    assert {check["name"]: check["ok"] for check in checks} == dict.fromkeys(
+        ["settings", "data folder", "database", "redis", "model"], True
+    )
+
+
+def test_the_doctor_names_each_trouble_with_its_cure(tmp_path: Path):
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = {
+        "DB_URL": f"postgresql://gob:hunter2@{nowhere}/gob",
+        "REDIS_URL": f"redis://:hunter2@{nowhere}/0",
+        "MODEL_PROVIDER": "openai",
+        "OPENAI_BASE_URL": f"http://{nowhere}/v1",
+        "OPENAI_API_KEY": "sk-never-to-be-seen",
+    }
+
+    ended = run_gob(tmp_path, "doctor", "--json", settings=settings)
+
+    checks = json.loads(ended.out)
+    bad = [check["name"] for check in checks if not check["ok"]]
+    assert ended.code == 1
+    assert bad == ["database", "redis", "model"]
+    assert all(check["cure"] for check in checks if not check["ok"])
+    assert "hunter2" not in ended.out + ended.err
+    assert "sk-never-to-be-seen" not in ended.out + ended.err
+
+
+def test_reset_is_refused_while_a_server_runs_and_empties_afterwards(tmp_path: Path):
+    with GobProcess(tmp_path) as gob:
+        refused = run_gob(tmp_path, "reset")
+        kept = (tmp_path / "var" / "gob.db").exists()
+        gob.stop()
+        done = run_gob(tmp_path, "reset")
+
+    assert (refused.code, kept) == (2, True)
+    assert refused.err == "A server is running on var; stop it first.\n"
+    assert done.code == 0
+    assert not (tmp_path / "var" / "gob.db").exists()
+    assert not (tmp_path / "var" / "api-key").exists()

@@ -1,0 +1,1 @@
+"""Fault and property tests at full size; run by `make soak`."""
