@@ -182,8 +182,9 @@ class RunsSubscription:
         """Replay, then go on live."""
         context = info.context
         raw = decode_id(Kind.RUN, run_id, path="runId")
+        views = context.services.views
         pieces = context.services.runs.tokens(context.principal, raw, after=after)
         with public_ids():
             async with aclosing(pieces):
                 async for piece in pieces:
-                    yield TokenChunk.of(piece)
+                    yield views.chunk_of(piece)

@@ -336,7 +336,9 @@ class RunEngine:
         statements += self._messages.partial(work)
         end = RunEnd(status=status, output=work.partial, failure=failure)
         await self._journal.end(work, end, statements, drafts)
-        log.warning("run.failed", run_id=work.run_id, code=failure.code, reason=failure.message)
+        # A refusal is in the model's words, which may repeat the prompt.
+        reason = None if failure.code == RunErrorCode.MODEL_REFUSED else failure.message
+        log.warning("run.failed", run_id=work.run_id, code=failure.code, reason=reason)
 
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:

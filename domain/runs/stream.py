@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from domain.events.cursors import decode_cursor
 from domain.events.hub import HEARTBEAT_S, Hub, Topic
 from domain.events.records import EventRecord
+from domain.events.shared import Shared
 from domain.events.store import EventStore
 from domain.kernel.errors import BadCursor
 from domain.kernel.ports import Clock
@@ -98,6 +99,7 @@ class RunStreams:
         self._hub = hub
         self._store = store
         self._clock = clock
+        self._pieces = Shared(_piece)
 
     async def events(
         self,
@@ -145,7 +147,7 @@ class RunStreams:
         async with aclosing(self._hub.follow(topic, after=position)) as following:
             async for batch in following:
                 for event in folded(batch.events) if batch.replayed else batch.events:
-                    piece = _piece(event)
+                    piece = self._pieces.of(event)
                     if piece is not None:
                         yield piece
                     if event.type in LAST_EVENTS:

@@ -105,6 +105,24 @@ async def test_tokens_are_the_answer_and_resume_by_seq(world: RunWorld) -> None:
     assert rest == []
 
 
+async def test_those_who_follow_an_answer_live_are_given_the_same_pieces(world: RunWorld) -> None:
+    gate = Gate()
+    world.model.script([TextDelta("early "), gate, *say("late")])
+    async with world.process() as runner, asyncio.timeout(20):
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        service = world.service(runner)
+        followers = [service.tokens(world.principal, run_id) for _ in range(2)]
+        for follower in followers:
+            assert (await anext(follower)).text == "early "
+
+        gate.opened.set()
+        one, two = [[piece async for piece in follower] for follower in followers]
+
+    assert [piece.text for piece in one] == ["late"]
+    assert one[0] is two[0]
+
+
 async def test_a_run_at_work_shows_what_it_has_said(world: RunWorld) -> None:
     gate = Gate()
     world.model.script([TextDelta("so "), TextDelta("far"), gate, Finished(FinishReason.STOP)])

@@ -1,0 +1,1 @@
+"""Measures the product against a bare endpoint: `make bench`."""
