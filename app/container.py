@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from app.adapters.clock import SystemClock
 from app.adapters.events_local import LocalEventBus
-from app.adapters.events_redis import RedisEventBus
 from app.adapters.files_beneath import WorkspaceFolders
 from app.database import DatabaseOptions, open_database
 from app.failures import REDIS_CURE, StartRefused
@@ -41,7 +40,7 @@ from domain.runs.tokens import TokenWriter
 from domain.tools.builtin import builtin_tools
 from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
-from workers.broker import close_broker, make_broker
+from workers.broker import make_broker
 from workers.queue import DramatiqJobQueue
 from workers.runtime import running_worker
 from workers.sweeper import Housekeeper, Sweeper
@@ -107,7 +106,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
         jobs = JobRegistry()
         jobs.register(Job(name=EXECUTE_JOB, queue=RUNS_QUEUE, carry_out=runner.execute))
         broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
-        stack.callback(close_broker, broker)
+        stack.callback(broker.close)
         queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
         await stack.enter_async_context(runner)
         if role.works:
@@ -115,7 +114,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
                 "sweeper": services.sweeper(queue).run,
                 "housekeeper": services.housekeeper().run,
             }
-            threads = settings.queue_threads
+            threads = settings.worker_threads
             await stack.enter_async_context(running_worker(broker, loops, threads=threads))
         yield Container(
             settings=settings,
@@ -137,6 +136,9 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
 async def _open_bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
     if settings.is_embedded:
         return LocalEventBus()
+    # Redis' clients are loaded only where they are used: they are 5 MB.
+    from app.adapters.events_redis import RedisEventBus
+
     bus = await stack.enter_async_context(RedisEventBus(settings.redis_url, namespace=NAMESPACE))
     try:
         await bus.check()

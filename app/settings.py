@@ -126,7 +126,6 @@ def _contradictions(settings: Settings) -> list[SettingsProblem | str]:
     for name, is_bad in (
         ("lease_give_up_s", not settings.lease_renew_s < settings.lease_give_up_s),
         ("lease_s", not settings.lease_give_up_s < settings.lease_s),
-        ("worker_threads", settings.queue_threads < settings.run_capacity),
     ):
         if is_bad:
             value = repr(str(getattr(settings, name)))

@@ -220,13 +220,13 @@ class Settings(BaseModel):
         le=1000,
     )
     worker_threads: int = setting(
-        0,
-        "Threads of the queue's worker in one process. 0: as many as RUN_CAPACITY.",
-        should_be="0, or a number from RUN_CAPACITY to 1000",
-        example="64",
+        4,
+        "Threads of the queue's worker in one process. They only start runs, so few suffice.",
+        should_be="a number from 1 to 64",
+        example="8",
         group="Work",
-        ge=0,
-        le=1000,
+        ge=1,
+        le=64,
     )
     lease_s: Positive = setting(
         6.0,
@@ -328,11 +328,6 @@ class Settings(BaseModel):
     def api_key_file(self) -> Path:
         """Where the key made for this machine is kept."""
         return self.data_dir / "api-key"
-
-    @property
-    def queue_threads(self) -> int:
-        """Threads of the queue's worker, at least the run capacity."""
-        return self.worker_threads or self.run_capacity
 
     @property
     def default_model(self) -> str:

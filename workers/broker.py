@@ -3,11 +3,9 @@
 import asyncio
 from typing import Any, cast
 
-import redis
 import structlog
 from dramatiq import Broker, MessageProxy
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, Retries
 from dramatiq.worker import Worker
@@ -62,14 +60,7 @@ def make_broker(redis_url: str, loop: asyncio.AbstractEventLoop, *, namespace: s
     middleware: list[Middleware] = [Retries(max_retries=0), FailedJobs(), HostLoop(loop)]
     if not redis_url:
         return StubBroker(middleware=middleware)
-    client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - bare **kwargs
-        redis_url, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30
-    )
-    return RedisBroker(client=client, middleware=middleware, namespace=namespace)
+    # Redis' client is loaded only where it is used; it is some megabytes.
+    from workers.broker_redis import make_redis_broker
 
-
-def close_broker(broker: Broker) -> None:
-    """Give back the broker's connections; Dramatiq's own close leaves those to Redis open."""
-    broker.close()
-    if isinstance(broker, RedisBroker):
-        cast("redis.Redis", broker.client).close()
+    return make_redis_broker(redis_url, middleware, namespace=namespace)

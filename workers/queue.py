@@ -7,8 +7,6 @@ from typing import Self
 
 import structlog
 from dramatiq import Actor
-from dramatiq.errors import BrokerConnectionError
-from redis.exceptions import RedisError
 
 log = structlog.get_logger("workers.queue")
 
@@ -45,7 +43,7 @@ class DramatiqJobQueue:
             try:
                 actor.send(ident)
                 reachable = True
-            except (BrokerConnectionError, RedisError) as error:
+            except Exception as error:  # noqa: BLE001 - the edge of this thread: hints may go, it may not
                 if reachable:
                     log.warning("job.hints_lost", job=actor.actor_name, reason=str(error))
                 reachable = False

@@ -53,7 +53,8 @@ UP = [
     )
     """,
     "CREATE UNIQUE INDEX event_run_seq ON event (run_id, seq)",
-    "CREATE INDEX event_root ON event (root_run_id, cursor)",
+    # Only delegated runs: a run finds its own events by event_run_seq.
+    "CREATE INDEX event_root ON event (root_run_id, cursor) WHERE root_run_id <> run_id",
     """
     CREATE TABLE agent (
         id TEXT PRIMARY KEY,

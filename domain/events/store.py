@@ -95,12 +95,15 @@ class EventStore:
     async def run_page(
         self, run_id: str, *, after: int, upto: int, below: bool = False
     ) -> list[EventRecord]:
-        """Up to PAGE events of a run, or with `below` of everything under a root run."""
-        column, order = ("root_run_id", "cursor") if below else ("run_id", "seq")
-        sql = (
-            f"SELECT {COLUMNS} FROM event WHERE {column} = $1 AND cursor > $2 AND cursor <= $3"
-            f" ORDER BY {order} LIMIT {PAGE}"
-        )
+        """Up to PAGE events of a run, or with `below` of a root run and everything under it."""
+        span = "cursor > $2 AND cursor <= $3"
+        sql = f"SELECT {COLUMNS} FROM event WHERE run_id = $1 AND {span}"
+        if below:
+            sql += (
+                f" UNION ALL SELECT {COLUMNS} FROM event"
+                f" WHERE root_run_id = $1 AND root_run_id <> run_id AND {span}"
+            )
+        sql += f" ORDER BY {'cursor' if below else 'seq'} LIMIT {PAGE}"
         return [record_of(row) for row in await self._database.fetch(sql, run_id, after, upto)]
 
     async def first_of(self, run_id: str) -> tuple[int, int] | None:

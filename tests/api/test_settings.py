@@ -39,7 +39,7 @@ def test_without_any_setting_the_server_is_embedded_and_local():
     assert settings.default_model == "offline"
     assert settings.workspace_files == Path("var/files")
     assert settings.api_key_file == Path("var/api-key")
-    assert settings.queue_threads == settings.run_capacity == 32
+    assert settings.worker_threads == 4 == 32
     assert settings.notices == ()
 
 
@@ -139,7 +139,7 @@ def test_every_bad_value_is_named_at_once():
         ("LOG_FORMAT", "xml"),
         ("LEASE_S", "4"),
         ("LEASE_RENEW_S", "5.5"),
-        ("WORKER_THREADS", "3"),
+        ("WORKER_THREADS", "0"),
     ],
 )
 def test_a_bad_value_is_refused(key: str, value: str):

@@ -201,3 +201,24 @@ def test_a_cursor_returns_to_its_place_in_its_workspace_only() -> None:
 def test_text_that_never_was_a_cursor_is_refused(text: str) -> None:
     with pytest.raises(BadCursor):
         decode_cursor("ws-1", text)
+
+
+async def test_a_root_run_is_followed_with_all_runs_below_it_in_order(
+    database: Database, store: EventStore, workspace_id: str
+) -> None:
+    root = EventDraft("Test", "{}", TRACE, 1, "root", 1, "root")
+    child = EventDraft("Test", "{}", TRACE, 1, "child", 1, "root", "root", 1)
+    later = EventDraft("Test", "{}", TRACE, 1, "root", 2, "root")
+    await write(database, store, workspace_id, [root, draft("other", 1), child, later])
+
+    alone = await store.run_page("root", after=0, upto=99)
+    below = await store.run_page("root", after=0, upto=99, below=True)
+    rest = await store.run_page("root", after=3, upto=99, below=True)
+
+    assert [event.cursor for event in alone] == [1, 4]
+    assert [(event.cursor, event.run_id) for event in below] == [
+        (1, "root"),
+        (3, "child"),
+        (4, "root"),
+    ]
+    assert [event.cursor for event in rest] == [4]
