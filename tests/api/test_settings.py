@@ -39,7 +39,7 @@ def test_without_any_setting_the_server_is_embedded_and_local():
     assert settings.default_model == "offline"
     assert settings.workspace_files == Path("var/files")
     assert settings.api_key_file == Path("var/api-key")
-    assert settings.worker_threads == 4 == 32
+    assert (settings.worker_threads, settings.run_capacity) == (4, 32)
     assert settings.notices == ()
 
 
