@@ -134,6 +134,8 @@ class _Tail:
         except GobError as error:
             # The next poll tries again; subscribers only wait longer.
             log.warning("events.read_failed", workspace_id=self.workspace_id, reason=error.message)
+        except Exception:  # the edge of a background task: the next poll tries again
+            log.exception("events.read_crashed", workspace_id=self.workspace_id)
         finally:
             self._reading = None
 
@@ -180,8 +182,9 @@ class Hub:
         position = after
         while True:
             subscriber = _Subscriber(topic)
-            tail = await self._attach(subscriber)
+            tail = self._attach(subscriber)
             try:
+                await tail.opened.wait()
                 upto = tail.position
                 async with aclosing(self._replay(topic, position, upto)) as replay:
                     async for batch in replay:
@@ -195,7 +198,7 @@ class Hub:
             finally:
                 self._detach(tail, subscriber)
 
-    async def _attach(self, subscriber: _Subscriber) -> _Tail:
+    def _attach(self, subscriber: _Subscriber) -> _Tail:
         workspace_id = subscriber.topic.workspace_id
         tail = self._tails.get(workspace_id)
         if tail is None:
@@ -204,7 +207,6 @@ class Hub:
         tail.attach(subscriber)
         if not tail.opened.is_set():
             tail.read_to_end()
-            await tail.opened.wait()
         return tail
 
     def _detach(self, tail: _Tail, subscriber: _Subscriber) -> None:
@@ -258,6 +260,9 @@ class Hub:
                 heads = await self._store.heads(list(self._tails))
             except GobError as error:
                 log.warning("events.poll_failed", reason=error.message)
+                continue
+            except Exception:  # the edge of a background loop: the next poll tries again
+                log.exception("events.poll_crashed")
                 continue
             for workspace_id, (head, _) in heads.items():
                 tail = self._tails.get(workspace_id)

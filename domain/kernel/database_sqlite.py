@@ -22,6 +22,17 @@ from domain.kernel.database import (
 )
 from domain.kernel.errors import Unavailable
 
+OUTAGES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""Primary result codes of a database that another try may find in order."""
+
 T = TypeVar("T")
 Outcome = list[list[Row]] | Exception
 REFUSALS = (WriteRefusedError, sqlite3.Error, ValueError, OverflowError)
@@ -194,5 +205,16 @@ class SqliteDatabase(Database):
             await client.create_connection(with_db=True)
             connection = client._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as above
         driver = cast("aiosqlite.Connection", connection)
+        try:
+            return await self._in_thread(driver, action)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in OUTAGES:
+                raise Unavailable(f"The database cannot be used now: {error}.") from error
+            raise
+
+    @staticmethod
+    async def _in_thread(
+        driver: aiosqlite.Connection, action: Callable[[sqlite3.Connection], T]
+    ) -> T:
         # aiosqlite's own queue takes any function; its public calls are one statement a hop.
         return await driver._execute(action, driver._conn)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]

@@ -13,7 +13,7 @@ import structlog
 
 from domain.events.records import EventDraft
 from domain.kernel.database import Statement
-from domain.kernel.errors import GobError
+from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.kernel.validation import storable
@@ -73,7 +73,7 @@ class RunEngine:
     async def carry_out(
         self, work: Work, past: Sequence[PastStep], first: StepStart | None = None
     ) -> None:
-        """Run to the end, whatever it is. Raises LeaseLostError and CancelledError only."""
+        """Run to the end, whatever it is. Raises LeaseLostError, Unavailable, CancelledError."""
         turn: Turn | None = None
         try:
             if work.claim.losses >= MOST_LOSSES:
@@ -91,10 +91,10 @@ class RunEngine:
                 message=f"The run took longer than its {seconds} seconds.",
             )
             await self._end_failed(work, failure, RunStatus.TIMED_OUT)
+        except (LeaseLostError, Unavailable):
+            raise
         except (RunFailedError, ModelError, GobError) as error:
             await self._end_failed(work, failure_of(error))
-        except LeaseLostError:
-            raise
         except Exception:  # the edge of a run: a fault of ours ends it, with a traceback for us
             log.exception("run.crashed", run_id=work.run_id)
             failure = RunFailure(
@@ -125,7 +125,7 @@ class RunEngine:
             answer = await self._ask(work, turn, step)
             if not answer.calls:
                 return await self._finish(work, step, answer)
-            self._check_limits(work, turn)
+            self._check_limits(work, turn, len(answer.calls))
             step = await self._act(work, turn, step, answer)
 
     async def _resume(self, work: Work, turn: Turn, found: Recovery) -> StepStart:
@@ -208,7 +208,7 @@ class RunEngine:
                         reasoning.append(text)
                         self._tokens.add(work, EventType.REASONING_DELTA, step.id, text)
                     case ToolCallReady():
-                        calls.append(event.call)
+                        calls.append(_storable_call(event.call))
                     case TokenUsage():
                         usage = event
                     case RetryScheduled():
@@ -257,7 +257,8 @@ class RunEngine:
         usage = work.usage.as_json(offline=work.offline)
         return work.draft(EventType.USAGE_UPDATED, {"usage": usage}, self._clock.now_us())
 
-    def _check_limits(self, work: Work, turn: Turn) -> None:
+    def _check_limits(self, work: Work, turn: Turn, calls: int) -> None:
+        """End the run unless its calls and the model's next word still fit."""
         limits, usage = turn.limits, work.usage
         tokens = usage.input_tokens + usage.output_tokens
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
@@ -265,10 +266,10 @@ class RunEngine:
                 RunErrorCode.LIMIT_REACHED,
                 f"The run used {tokens} of its {limits.max_tokens} tokens (maxTokens).",
             )
-        if work.position >= limits.max_steps:
+        if work.position + calls + 1 > limits.max_steps:
             self._fail(
                 RunErrorCode.LIMIT_REACHED,
-                f"The run took its {limits.max_steps} steps (maxSteps) without an answer.",
+                f"The run needs more than its {limits.max_steps} steps (maxSteps) for an answer.",
             )
 
     async def _act(self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer) -> StepStart:
@@ -343,3 +344,9 @@ class RunEngine:
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:
         raise RunFailedError(RunFailure(code=code, message=message))
+
+
+def _storable_call(call: ToolCall) -> ToolCall:
+    return ToolCall(
+        id=storable(call.id), name=storable(call.name), arguments=storable(call.arguments)
+    )

@@ -1,6 +1,7 @@
 """Why runs fail: from typed errors of models and services to what is stored and sent."""
 
 from domain.kernel.errors import GobError, ProviderUnavailable
+from domain.kernel.validation import storable
 from domain.models.ports import ModelError, ModelErrorKind
 from domain.runs.state import RunErrorCode
 from domain.runs.work import RunFailure
@@ -31,7 +32,9 @@ def failure_of(error: RunFailedError | ModelError | GobError) -> RunFailure:
         return error.failure
     if isinstance(error, ModelError):
         return RunFailure(
-            code=MODEL_CODES[error.kind], message=error.message, retryable=error.is_retryable
+            code=MODEL_CODES[error.kind],
+            message=storable(error.message),
+            retryable=error.is_retryable,
         )
     code = (
         RunErrorCode.MODEL_UNAVAILABLE

@@ -125,6 +125,8 @@ class Journal:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
+            if isinstance(writing.exception(), LeaseLostError):
+                raise LeaseLostError(work.run_id) from None
             raise
 
     async def _commit(
@@ -146,6 +148,11 @@ class Journal:
                 if wait_s is None:
                     raise LeaseLostError(work.run_id) from error
                 await self._clock.sleep(wait_s)
+            except Exception:
+                # Nothing was kept, so the numbers are free again.
+                if drafts:
+                    work.seq = (drafts[0].seq or 1) - 1
+                raise
         else:
             raise LeaseLostError(work.run_id)
         if drafts:

@@ -66,7 +66,9 @@ class LeaseOffice:
             RETURNING {CLAIM_COLUMNS}
         """
         held = database.now_sql(3)
-        self._renew = f"UPDATE run SET lease_until = {held} + $2 WHERE lease_owner = $1"
+        self._renew = f"UPDATE run SET lease_until = {held} + $2 WHERE id IN "
+        # In the order in which others lock runs, or PostgreSQL finds deadlocks.
+        self._in_order = "FOR NO KEY UPDATE" if database.dialect == "postgres" else ""
         self._expired = database.now_sql(1)
 
     async def claim(self, run_id: str) -> Claimed | None:
@@ -102,7 +104,8 @@ class LeaseOffice:
         rows = await self._database.write(
             [
                 Statement(
-                    f"{self._renew} AND id IN ({marks}) RETURNING id, fence",
+                    f"{self._renew} (SELECT id FROM run WHERE lease_owner = $1"
+                    f" AND id IN ({marks}) ORDER BY id {self._in_order}) RETURNING id, fence",
                     (self.owner, self.lease_us, self._clock.now_us(), *run_ids),
                 )
             ]
@@ -135,10 +138,11 @@ class LeaseOffice:
         """
         now = self._database.now_sql(1)
         waiting = f"""
-            UPDATE run SET hints = CASE WHEN hints < 6 THEN hints + 1 ELSE 6 END, due_at = {now}
+            UPDATE run SET hints = hints + 1
             WHERE id IN (
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
-                    AND due_at + 1000000 * (1 << hints) <= {now}
+                    AND due_at + 1000000 * CASE WHEN hints < 6 THEN (1 << hints)
+                        ELSE 64 * (hints - 5) END <= {now}
                 ORDER BY priority DESC, due_at LIMIT {limit}
             ) RETURNING id
         """

@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from domain.kernel.errors import GobError
+from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal, LeaseLostError
@@ -75,6 +75,7 @@ class Runner:
         self._capacity = capacity
         self._held: dict[str, Held] = {}
         self._claiming: set[str] = set()
+        self._reserved = 0
         self._more = False
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,10 +114,17 @@ class Runner:
         """Length of a lease in microseconds."""
         return self._office.lease_us
 
-    def has_inline_room(self) -> bool:
-        """True when a caller that waits can have its run here."""
-        inline = sum(1 for held in self._held.values() if held.inline)
-        return not self._draining and inline < self._capacity.inline
+    def reserve_inline(self) -> bool:
+        """Take a place for a caller that waits, False when there is none; give it back after."""
+        inline = sum(1 for held in self._held.values() if held.inline) + self._reserved
+        if self._draining or inline >= self._capacity.inline:
+            return False
+        self._reserved += 1
+        return True
+
+    def give_back_inline(self) -> None:
+        """End a reservation: the run is held by now, or was not accepted."""
+        self._reserved -= 1
 
     def is_full(self) -> bool:
         """True when no more background runs are taken."""
@@ -127,20 +135,38 @@ class Runner:
         """The run if it is at work here."""
         return self._held.get(run_id)
 
-    async def execute(self, run_id: str) -> None:
-        """Take a due run and start it; a full process leaves it due and looks again later."""
+    async def execute(self, run_id: str, *, urgent: bool = False) -> None:
+        """Take a due run and start it; a full process leaves it due and looks again later.
+
+        An urgent run, such as one that only has to end, is taken in any case.
+        """
         if run_id in self._held or run_id in self._claiming:
             return
-        if self.is_full():
+        if self._draining or (self.is_full() and not urgent):
             self._more = True
             return
+        # A hint that is cancelled must not leave a claimed run that nobody holds.
         self._claiming.add(run_id)
+        await asyncio.shield(asyncio.create_task(self._take(run_id), name=f"claim-{run_id}"))
+
+    async def _take(self, run_id: str) -> None:
         try:
             claimed = await self._office.claim(run_id)
         finally:
             self._claiming.discard(run_id)
-        if claimed is not None:
+        if claimed is None:
+            return
+        if self._draining:
+            await self._hand_back(claimed.work)
+        else:
             self.hold(claimed)
+
+    async def _hand_back(self, work: Work) -> None:
+        try:
+            await self._journal.release(work)
+            log.info("run.released", run_id=work.run_id)
+        except (LeaseLostError, GobError):
+            log.warning("run.taken_over", run_id=work.run_id)
 
     def hold(self, claimed: Claimed, *, first: StepStart | None = None) -> Held:
         """Start work on a run whose lease is ours; with `first`, inline for a caller."""
@@ -195,6 +221,9 @@ class Runner:
             await self._stopped(held)
         except LeaseLostError:
             log.warning("run.taken_over")
+        except Unavailable as error:
+            log.warning("run.interrupted", reason=error.message)
+            await self._hand_back(work)
         finally:
             self._held.pop(work.run_id, None)
             held.done.set()
@@ -211,8 +240,7 @@ class Runner:
                 held.ended = True
                 log.info("run.cancelled")
             else:
-                await self._journal.release(held.work)
-                log.info("run.released", why=held.stop)
+                await self._hand_back(held.work)
         except (LeaseLostError, GobError):
             log.warning("run.taken_over")
 
@@ -251,6 +279,8 @@ class Runner:
                     self._obey(order)
             except GobError as error:
                 log.warning("runs.orders_not_read", reason=error.message)
+            except Exception:  # the edge of a background loop: the next look tries again
+                log.exception("runs.orders_not_read")
 
     async def _keep_leases(self) -> None:
         """Renew every lease in one statement; what could not be renewed in time stops itself."""
@@ -260,7 +290,8 @@ class Runner:
             await self._clock.sleep(wait_s)
             before = {run_id: held.work.claim.fence for run_id, held in self._held.items()}
             wait_s = limits.renew_s
-            if not before or await self._renew(before):
+            rest_s = limits.give_up_s - (self._clock.monotonic() - renewed)
+            if not before or await self._renew(before, within_s=rest_s):
                 renewed = self._clock.monotonic()
             elif self._clock.monotonic() - renewed >= limits.give_up_s:
                 for run_id in before:
@@ -268,13 +299,16 @@ class Runner:
             else:
                 wait_s = limits.renew_s / 4
 
-    async def _renew(self, before: Mapping[str, int]) -> bool:
+    async def _renew(self, before: Mapping[str, int], *, within_s: float) -> bool:
         """Prolong the leases; False when the database did not answer in time."""
         try:
-            async with asyncio.timeout(self._capacity.give_up_s - self._capacity.renew_s):
+            async with asyncio.timeout(max(within_s, 0.0)):
                 kept = await self._office.renew(tuple(before))
         except (GobError, TimeoutError) as error:
             log.warning("runs.leases_not_renewed", runs=len(before), reason=str(error))
+            return False
+        except Exception:  # the edge of a background loop: it must not end with one answer
+            log.exception("runs.leases_not_renewed", runs=len(before))
             return False
         for run_id, fence in before.items():
             if kept.get(run_id) != fence:

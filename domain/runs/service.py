@@ -84,7 +84,11 @@ class RunService(RunQueries):
             await self._check_conversation(principal, spec)
             model = self._model(agent, spec)
             new = self._new_run(principal, spec, agent, trace or new_trace())
-            known, replayed = await self._accept(new, spec, model, digest), False
+            try:
+                known, replayed = await self._accept(new, spec, model, digest)
+            finally:
+                if new.owner is not None and self._parts.runner is not None:
+                    self._parts.runner.give_back_inline()
         else:
             replayed = True
         if spec.wait_seconds:
@@ -113,7 +117,7 @@ class RunService(RunQueries):
         if runner is not None and runner.held(run_id) is not None:
             runner.stop(run_id, Stop.CANCEL, reason)
         elif run.lease_owner is None and runner is not None:
-            await runner.execute(run_id)
+            await runner.execute(run_id, urgent=True)
         else:
             self._parts.queue.enqueue(EXECUTE_JOB, run_id)
         self._parts.bus.publish(ORDERS_CHANNEL, f"{run_id}\n{reason or ''}".encode())
@@ -200,7 +204,7 @@ class RunService(RunQueries):
         self, principal: Principal, spec: ExecuteSpec, agent: AgentRow, trace: TraceContext
     ) -> NewRun:
         runner = self._parts.runner
-        inline = spec.wait_seconds > 0 and runner is not None and runner.has_inline_room()
+        inline = spec.wait_seconds > 0 and runner is not None and runner.reserve_inline()
         return NewRun(
             id=self._parts.ids(),
             workspace_id=principal.workspace_id,
@@ -220,8 +224,13 @@ class RunService(RunQueries):
             lease_us=runner.lease_us if inline and runner is not None else 0,
         )
 
-    async def _accept(self, new: NewRun, spec: ExecuteSpec, model: ModelRef, digest: str) -> str:
-        """Write the run and what begins with it as one commit; return the id of the run."""
+    async def _accept(
+        self, new: NewRun, spec: ExecuteSpec, model: ModelRef, digest: str
+    ) -> tuple[str, bool]:
+        """Write the run and what begins with it as one commit.
+
+        Returns the id of the run, and True when a twin with the same key was faster.
+        """
         insertion = insert_run(self._parts.database, new)
         keeping: Statement | None = None
         if spec.idempotency_key is not None:
@@ -247,9 +256,13 @@ class RunService(RunQueries):
                     new.workspace_id, OPERATION, key=spec.idempotency_key, digest=digest
                 )
                 if twin is not None:
-                    return twin
+                    return twin, True
+            if error.statement is not insertion and error.statement is not keeping:
+                raise NotFound(
+                    "conversation", new.conversation_id or "", path=["conversationId"]
+                ) from error
             raise await self._busy(new) from error
-        return new.id
+        return new.id, False
 
     def _first_message(self, new: NewRun) -> list[Statement]:
         if new.conversation_id is None:
@@ -354,6 +367,7 @@ def _claim_of(new: NewRun) -> Claim:
         output_tokens=0,
         cached_tokens=0,
         reasoning_tokens=0,
+        offline=False,
         model_calls=0,
         tool_calls=0,
     )

@@ -17,13 +17,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 END_MODEL = """
 UPDATE run_step SET status = $2, text = $3, reasoning = $4, calls = $5, usage = $6,
     error_code = $7, error_message = $8, error_retryable = $9, finished_at = $10
-WHERE id = $1
+WHERE id = $1 AND status = 'RUNNING'
 """
 
 END_TOOL = """
 UPDATE run_step SET status = $2, arguments = $3, result = $4, error_code = $5,
     error_message = $6, error_retryable = $7, finished_at = $8
-WHERE id = $1
+WHERE id = $1 AND status = 'RUNNING'
 """
 
 STEP_COLUMNS = (

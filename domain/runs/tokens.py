@@ -169,8 +169,10 @@ class TokenWriter:
         table = [(work.run_id, work.claim.fence, *draft) for work, draft in rows]
         try:
             results = await self._database.write(self._statements(workspace_id, owner, table))
-        except GobError as error:
-            log.warning("runs.tokens_not_written", reason=error.message, runs=len(rows))
+        except Exception as error:  # noqa: BLE001 - the edge of a background task: it must go on
+            # Whoever takes the runs over numbers their events anew.
+            expected = isinstance(error, GobError)
+            log.warning("runs.tokens_not_written", runs=len(rows), exc_info=not expected)
             for run_id in {work.run_id for work, _ in rows}:
                 self._lost(run_id)
             return

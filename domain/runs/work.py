@@ -14,7 +14,7 @@ CLAIM_COLUMNS = (
     "id, workspace_id, agent_id, agent_version, conversation_id, root_run_id, parent_run_id,"
     " depth, attempt, instruction, inputs, spec, trace_id, span_id, created_by, started_at,"
     " lease_owner, fence, losses, input_tokens, output_tokens, cached_tokens, reasoning_tokens,"
-    " model_calls, tool_calls"
+    " offline, model_calls, tool_calls"
 )
 
 
@@ -44,6 +44,7 @@ class Claim(NamedTuple):
     output_tokens: int
     cached_tokens: int
     reasoning_tokens: int
+    offline: bool
     model_calls: int
     tool_calls: int
 
@@ -102,8 +103,15 @@ class Work:
         self.position = position
         self.spec: Mapping[str, Any] = orjson.loads(claim.spec)
         self.inputs: Mapping[str, Any] = orjson.loads(claim.inputs)
-        self.usage = RunUsage(*claim[-6:])
-        self.offline = True
+        self.usage = RunUsage(
+            claim.input_tokens,
+            claim.output_tokens,
+            claim.cached_tokens,
+            claim.reasoning_tokens,
+            claim.model_calls,
+            claim.tool_calls,
+        )
+        self.offline = bool(claim.offline) or claim.model_calls == 0
         self.ending = False
         """True once the end is being written, which gives the lease back."""
         self.step_id: str | None = None

@@ -229,8 +229,9 @@ async def test_a_run_ends_when_its_steps_are_used_up(world: RunWorld) -> None:
         row = await world.work_off(runner, run_id)
 
     assert (row.status, row.error_code) == ("FAILED", "LIMIT_REACHED")
-    assert row.error_message == "The run took its 4 steps (maxSteps) without an answer."
-    assert world.effects.done == ["note again", "note again"]
+    assert row.error_message == "The run needs more than its 4 steps (maxSteps) for an answer."
+    assert world.effects.done == ["note again"]
+    assert len(await world.steps(run_id)) == 3
 
 
 async def test_a_run_ends_when_its_tokens_are_used_up(world: RunWorld) -> None:
