@@ -169,7 +169,7 @@ class TokenWriter:
         table = [(work.run_id, work.claim.fence, *draft) for work, draft in rows]
         try:
             results = await self._database.write(self._statements(workspace_id, owner, table))
-        except Exception as error:  # noqa: BLE001 - the edge of a background task: it must go on
+        except Exception as error:
             # Whoever takes the runs over numbers their events anew.
             expected = isinstance(error, GobError)
             log.warning("runs.tokens_not_written", runs=len(rows), exc_info=not expected)
