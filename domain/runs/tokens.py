@@ -169,7 +169,7 @@ class TokenWriter:
         table = [(work.run_id, work.claim.fence, *draft) for work, draft in rows]
         try:
             results = await self._database.write(self._statements(workspace_id, owner, table))
-        except Exception as error:
+        except Exception as error:  # the edge of a background task: it must go on
             # Whoever takes the runs over numbers their events anew.
             expected = isinstance(error, GobError)
             log.warning("runs.tokens_not_written", runs=len(rows), exc_info=not expected)
