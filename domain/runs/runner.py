@@ -290,19 +290,25 @@ class Runner:
             await self._clock.sleep(wait_s)
             before = {run_id: held.work.claim.fence for run_id, held in self._held.items()}
             wait_s = limits.renew_s
+            # A lease counts from when its renewal was sent: the answer may be late.
+            sent = self._clock.monotonic()
+            # A little time always, or runs taken after an outage would be given up unasked.
+            within_s = max(limits.give_up_s - (sent - renewed), limits.renew_s / 4)
+            if not before or await self._renew(before, within_s=within_s):
+                renewed = sent
+                continue
             rest_s = limits.give_up_s - (self._clock.monotonic() - renewed)
-            if not before or await self._renew(before, within_s=rest_s):
-                renewed = self._clock.monotonic()
-            elif self._clock.monotonic() - renewed >= limits.give_up_s:
+            wait_s = max(min(rest_s, limits.renew_s / 4), 0.0)
+            if rest_s <= 0:
                 for run_id in before:
                     self.lose(run_id)
-            else:
-                wait_s = limits.renew_s / 4
+                # What is taken from now on has leases of its own.
+                renewed, wait_s = self._clock.monotonic(), limits.renew_s / 4
 
     async def _renew(self, before: Mapping[str, int], *, within_s: float) -> bool:
         """Prolong the leases; False when the database did not answer in time."""
         try:
-            async with asyncio.timeout(max(within_s, 0.0)):
+            async with asyncio.timeout(within_s):
                 kept = await self._office.renew(tuple(before))
         except (GobError, TimeoutError) as error:
             log.warning("runs.leases_not_renewed", runs=len(before), reason=str(error))
