@@ -34,6 +34,8 @@ ROWS = [
     "domain.conversations.rows",
     "domain.runs.rows",
 ]
+STATEMENT_S = 60
+"""Longest wait for one statement: a network that swallows packets must not hang a process."""
 MIGRATION_LOCK = 0x676F62  # "gob": the key of PostgreSQL's advisory lock
 SQLITE = "tortoise.backends.sqlite"
 
@@ -93,7 +95,7 @@ class DatabaseOptions:
     @property
     def name(self) -> str:
         """The address without its password, for messages."""
-        return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", self.url)
+        return re.sub(r"://([^:/@]*):[^/]*@", r"://\1:***@", self.url)
 
 
 def _connections(options: DatabaseOptions) -> dict[str, Any]:
@@ -111,6 +113,7 @@ def _connections(options: DatabaseOptions) -> dict[str, Any]:
         "minsize": 0,
         "maxsize": options.pool_size,
         "timeout": 10,
+        "command_timeout": STATEMENT_S,
         "reset": _keep,
     }
     return {options.writer: config}
@@ -218,7 +221,7 @@ async def _migration_lock(
             yield
         return
     async with cast("Any", client).acquire_connection() as held:
-        await held.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        await held.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK, timeout=3600)
         try:
             yield
         finally:

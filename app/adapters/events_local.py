@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger("app.events_local")
+
 
 class _LocalListener:
     def __init__(
@@ -25,7 +29,10 @@ class LocalEventBus:
     def publish(self, channel: str, message: bytes) -> None:
         """Hand the message to who listens now."""
         for listener in tuple(self._listeners.get(channel, ())):
-            listener.receive(message)
+            try:
+                listener.receive(message)
+            except Exception:  # the edge: who publishes has committed and must not hear of it
+                log.exception("bus.message_not_read", channel=channel)
 
     def listen(self, channel: str, receive: Callable[[bytes], None]) -> _LocalListener:
         """Call `receive` for every message."""

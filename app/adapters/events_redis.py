@@ -133,4 +133,7 @@ class RedisEventBus:
     def _hand_out(self, channel: bytes, message: bytes) -> None:
         name = channel[len(self._prefix) :].decode()
         for listener in tuple(self._listeners.get(name, ())):
-            listener.receive(message)
+            try:
+                listener.receive(message)
+            except Exception:  # the edge: one message that cannot be read must not deafen all
+                log.exception("bus.message_not_read", channel=name)

@@ -55,6 +55,10 @@ UP = [
     "CREATE INDEX run_agent ON run (agent_id, created_at, id)",
     "CREATE INDEX run_conversation ON run (conversation_id, created_at, id)",
     "CREATE INDEX run_trace ON run (trace_id)",
+    """
+    CREATE INDEX run_parent ON run (parent_run_id, created_at, id)
+    WHERE parent_run_id IS NOT NULL
+    """,
     "CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX run_leased ON run (lease_until) WHERE lease_until IS NOT NULL",
     "CREATE UNIQUE INDEX run_holds ON run (conversation_id) WHERE holds_conversation",

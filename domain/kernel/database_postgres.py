@@ -26,10 +26,9 @@ _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
 
 
@@ -107,9 +106,9 @@ class PostgresDatabase(Database):
                     return [await self.fetch(statements[0].sql, *statements[0].args)]
                 async with self._transaction() as transaction:
                     return await transaction.run(statements)
-            except asyncpg.DeadlockDetectedError:
+            except asyncpg.DeadlockDetectedError as error:
                 if attempt == ATTEMPTS:
-                    raise
+                    raise Unavailable("The database is too busy.") from error
         raise AssertionError
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:

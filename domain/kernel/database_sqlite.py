@@ -29,6 +29,7 @@ OUTAGES = frozenset(
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
     }
 )
 """Primary result codes of a database that another try may find in order."""
@@ -37,6 +38,14 @@ T = TypeVar("T")
 Outcome = list[list[Row]] | Exception
 REFUSALS = (WriteRefusedError, sqlite3.Error, ValueError, OverflowError)
 """What ends one write: a statement of ours, the database, or a value the driver cannot send."""
+
+
+def _told(error: Exception) -> Exception:
+    """An outage by its own name; errors of Python's own module carry no code."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, sqlite3.OperationalError) and code in OUTAGES:
+        return Unavailable(f"The database cannot be used now: {error}.")
+    return error
 
 
 class _Pending:
@@ -66,10 +75,10 @@ def _run_alone(connection: sqlite3.Connection, statements: Sequence[Statement]) 
     connection.execute("BEGIN IMMEDIATE")
     try:
         results = _run(connection, statements)
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
-    connection.execute("COMMIT")
     return results
 
 
@@ -90,13 +99,13 @@ def _run_group(connection: sqlite3.Connection, group: Sequence[_Pending]) -> lis
             connection.execute("RELEASE one")
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
     return outcomes
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
+    """A full disk, for one, has ended the transaction already."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
@@ -178,7 +187,7 @@ class SqliteDatabase(Database):
             if pending.done.done():
                 continue
             if isinstance(outcome, Exception):
-                pending.done.set_exception(outcome)
+                pending.done.set_exception(_told(outcome))
             else:
                 pending.done.set_result(outcome)
 
@@ -208,9 +217,7 @@ class SqliteDatabase(Database):
         try:
             return await self._in_thread(driver, action)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in OUTAGES:
-                raise Unavailable(f"The database cannot be used now: {error}.") from error
-            raise
+            raise _told(error) from error
 
     @staticmethod
     async def _in_thread(

@@ -11,6 +11,7 @@ from domain.events.records import EventDraft
 from domain.kernel.database import Statement
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
+from domain.kernel.validation import storable
 from domain.models.ports import ChatMessage, ToolCall
 from domain.runs.lease import PastStep
 from domain.runs.state import EventType, RunErrorCode, StepKind, StepStatus
@@ -39,7 +40,8 @@ class CallDone:
         failed = self.result.failure
         if failed is None:
             return None
-        return RunFailure(code=RunErrorCode.TOOL_FAILED, message=f"{failed.code}: {failed.message}")
+        message = storable(f"{failed.code}: {failed.message}")
+        return RunFailure(code=RunErrorCode.TOOL_FAILED, message=message)
 
 
 class CallRunner:

@@ -1,11 +1,11 @@
 """The runs in the hands of this process: claimed, renewed, stopped, handed back."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -75,6 +75,7 @@ class Runner:
         self._capacity = capacity
         self._held: dict[str, Held] = {}
         self._claiming: set[str] = set()
+        self._taking: set[asyncio.Task[None]] = set()
         self._reserved = 0
         self._more = False
         self._draining = False
@@ -145,20 +146,22 @@ class Runner:
         if self._draining or (self.is_full() and not urgent):
             self._more = True
             return
-        # A hint that is cancelled must not leave a claimed run that nobody holds.
         self._claiming.add(run_id)
-        await asyncio.shield(asyncio.create_task(self._take(run_id), name=f"claim-{run_id}"))
+        await self.carry_through(self._take(run_id))
+
+    async def carry_through(self, take: Coroutine[Any, Any, None]) -> None:
+        """Take a run to its end though the caller goes away: what is claimed must be held."""
+        task = asyncio.create_task(take, name="take-run")
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+        await asyncio.shield(task)
 
     async def _take(self, run_id: str) -> None:
         try:
             claimed = await self._office.claim(run_id)
         finally:
             self._claiming.discard(run_id)
-        if claimed is None:
-            return
-        if self._draining:
-            await self._hand_back(claimed.work)
-        else:
+        if claimed is not None:
             self.hold(claimed)
 
     async def _hand_back(self, work: Work) -> None:
@@ -177,6 +180,8 @@ class Runner:
         )
         for order in claimed.orders:
             self._obey(order)
+        if self._draining:
+            self.stop(claimed.work.run_id, Stop.SHUTDOWN)
         return held
 
     def stop(self, run_id: str, why: Stop, reason: str | None = None) -> None:
@@ -199,10 +204,11 @@ class Runner:
     async def drain(self) -> None:
         """Take nothing new and hand every run back, due at once for another process."""
         self._draining = True
-        for run_id in tuple(self._held):
-            self.stop(run_id, Stop.SHUTDOWN)
-        for held in tuple(self._held.values()):
-            await held.done.wait()
+        while self._taking or self._held:
+            for run_id in tuple(self._held):
+                self.stop(run_id, Stop.SHUTDOWN)
+            at_work = [held.task for held in self._held.values() if held.task is not None]
+            await asyncio.wait([*self._taking, *at_work])
 
     async def _drive(self, held: Held, past: Sequence[PastStep], first: StepStart | None) -> None:
         work, held.started = held.work, True

@@ -243,13 +243,13 @@ class RunService(RunQueries):
             )
         statements = [*([keeping] if keeping else []), insertion, *self._first_message(new)]
         try:
-            if new.owner is None:
+            runner = self._parts.runner
+            if runner is None or new.owner is None:
                 await self._parts.database.write(statements)
                 self._parts.queue.enqueue(EXECUTE_JOB, new.id)
             else:
-                # A caller that goes away must not leave a claimed run that nobody holds.
-                begin = asyncio.create_task(self._begin_inline(new, statements, model))
-                await asyncio.shield(begin)
+                begin = self._begin_inline(runner, new, statements, model)
+                await runner.carry_through(begin)
         except WriteRefusedError as error:
             if error.statement is keeping and spec.idempotency_key is not None:
                 twin = await self._parts.idempotency.recall(
@@ -276,12 +276,9 @@ class RunService(RunQueries):
         )
 
     async def _begin_inline(
-        self, new: NewRun, statements: list[Statement], model: ModelRef
+        self, runner: Runner, new: NewRun, statements: list[Statement], model: ModelRef
     ) -> None:
         """Accept, claim, and the first step in one commit; then the run is at work here."""
-        runner = self._parts.runner
-        if runner is None:
-            raise AssertionError
         work = Work(_claim_of(new))
         first = runner.engine.first_step(work, provider=model.provider, model=model.name)
         drafts: list[EventDraft] = [work.draft(EventType.RUN_STARTED, {}, new.created_at)]
@@ -314,6 +311,8 @@ class RunService(RunQueries):
                     if held.ended:
                         return
                 topic = await self._topic(principal, run_id)
+                if topic.is_final:
+                    return
                 events = self._parts.streams.events(topic, after=None, below=False)
                 async with aclosing(events):
                     async for _ in events:
