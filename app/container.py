@@ -13,10 +13,12 @@ from app.database import DatabaseOptions, open_database
 from app.failures import REDIS_CURE, StartRefused
 from app.model_clients import model_clients
 from app.settings import Settings
+from domain.access.audit import AuditTrail
 from domain.access.rows import WorkspaceRow
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
 from domain.conversations.service import ConversationService
+from domain.events.feed import WorkspaceFeed
 from domain.events.hub import Hub
 from domain.events.store import EventStore
 from domain.kernel.database import Database
@@ -72,6 +74,8 @@ class Container:
     database: Database
     bus: EventBus
     clock: Clock
+    audit: AuditTrail
+    feed: WorkspaceFeed
     access: AccessService
     agents: AgentService
     conversations: ConversationService
@@ -122,6 +126,8 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             database=database,
             bus=bus,
             clock=clock,
+            audit=services.audit,
+            feed=WorkspaceFeed(hub, services.store, clock),
             access=services.access,
             agents=services.agents,
             conversations=services.conversations,
@@ -160,6 +166,7 @@ class _Services:
         self._ids = IdSource(clock.now_us)
         self._office = LeaseOffice(database, clock, owner=self._ids(), lease_s=settings.lease_s)
         self._idempotency = IdempotencyKeys(database, clock)
+        self.audit = AuditTrail(database, clock, self._ids)
         self.access = AccessService(database, clock, self._ids)
         self.store = EventStore(database, bus)
         self.models = model_clients(settings)
@@ -188,7 +195,7 @@ class _Services:
         journal = Journal(self._database, self.store, tokens, self._clock)
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
-            calls=CallRunner(self._clock, self._ids),
+            calls=CallRunner(self._clock, self._ids, self.audit),
             journal=journal,
             tokens=tokens,
             messages=EndMessages(self.conversations),
@@ -227,6 +234,7 @@ class _Services:
                 queue=queue,
                 bus=self._bus,
                 idempotency=self._idempotency,
+                audit=self.audit,
                 clock=self._clock,
                 ids=self._ids,
             )

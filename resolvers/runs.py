@@ -98,9 +98,7 @@ class RunsMutation:
     ) -> ExecuteAgentResult:
         """Accept the run, and wait for its end as long as asked."""
         context = info.context
-        done = await context.services.runs.execute(
-            context.principal, values_of(given), trace=context.trace
-        )
+        done = await context.services.runs.execute(context.principal, values_of(given))
         return RunSuccess(run=Run.of(done.row), replayed=done.replayed)
 
     @strawberry.mutation(

@@ -56,6 +56,7 @@ class RequestContext:
     @classmethod
     def of(cls, services: Services, principal: Principal, trace: TraceContext) -> Self:
         """Begin a request of a caller."""
+        principal = principal.within(trace)
         loaders = RequestLoaders(services, principal)
         return cls(services=services, principal=principal, trace=trace, loaders=loaders)
 

@@ -1,8 +1,9 @@
 """One public object per record, so that what is encoded for one subscriber serves all."""
 
+from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.events.shared import CAPACITY, Shared
-from domain.runs.stream import StreamHeartbeat, StreamResync, TokenPiece
+from domain.runs.stream import TokenPiece
 from schema.events import Event, Heartbeat, ResyncRequired, TokenChunk, event_of
 
 

@@ -7,10 +7,11 @@ import strawberry
 from strawberry import ID, Private, field
 
 from domain.events.cursors import encode_cursor
+from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.kernel.errors import NotFound
 from domain.runs.state import EventType
-from domain.runs.stream import StreamHeartbeat, StreamResync, TokenPiece
+from domain.runs.stream import TokenPiece
 from schema.context import Info
 from schema.declare import api_interface, api_type
 from schema.ids import Kind, encode_id, optional_id

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.adapters.clock import SystemClock
 from app.adapters.events_local import LocalEventBus
+from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
@@ -99,7 +100,7 @@ class RunWorld:
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), ledger_tools(self.effects)
             ),
-            calls=CallRunner(self.clock, self.ids),
+            calls=CallRunner(self.clock, self.ids, self.audit()),
             journal=journal,
             tokens=tokens,
             messages=EndMessages(self.conversations),
@@ -107,6 +108,10 @@ class RunWorld:
             ids=self.ids,
         )
         return engine, journal
+
+    def audit(self) -> AuditTrail:
+        """The audit log of the workspace."""
+        return AuditTrail(self.database, self.clock, self.ids)
 
     def models(self) -> ModelProviders:
         """Only the scripted model."""
@@ -144,6 +149,7 @@ class RunWorld:
                 queue=self.queue,
                 bus=self.bus,
                 idempotency=IdempotencyKeys(self.database, self.clock),
+                audit=self.audit(),
                 clock=self.clock,
                 ids=self.ids,
             )

@@ -1,10 +1,11 @@
 """What a key may do, and who is calling."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from domain.kernel.errors import FieldProblem, Forbidden, ValidationFailed
+from domain.kernel.tracing import TraceContext, new_trace
 
 
 class Scope(StrEnum):
@@ -43,12 +44,17 @@ def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling: a key, its workspace, and what it may do."""
+    """Who is calling: a key, its workspace, what it may do, and the trace of this call."""
 
     workspace_id: str
     key_id: str | None
     name: str
     scopes: frozenset[Scope]
+    trace: TraceContext = field(default_factory=new_trace, compare=False)
+
+    def within(self, trace: TraceContext) -> "Principal":
+        """The same caller in the trace of one request."""
+        return replace(self, trace=trace)
 
     def needs(self, scope: Scope) -> None:
         """Raise Forbidden unless the scope, or admin, is held."""

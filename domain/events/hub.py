@@ -29,11 +29,15 @@ log = structlog.get_logger("domain.events.hub")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """What a subscriber follows: one run, everything below a root run, or a whole workspace."""
+    """What a subscriber follows: one run, everything below a root run, or a whole workspace.
+
+    `types` leaves out all other types of events.
+    """
 
     workspace_id: str
     run_id: str | None = None
     below: bool = False
+    types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class _Subscriber:
         self.lagging = False
 
     def push(self, event: EventRecord) -> None:
-        if self.lagging:
+        types = self.topic.types
+        if self.lagging or (types is not None and event.type not in types):
             return
         if len(self.waiting) >= QUEUE:
             self.lagging = True
@@ -218,7 +223,9 @@ class Hub:
     async def _replay(self, topic: Topic, after: int, upto: int) -> AsyncGenerator[Batch, None]:
         while after < upto:
             if topic.run_id is None:
-                page = await self._store.page(topic.workspace_id, after=after, upto=upto)
+                page = await self._store.page(
+                    topic.workspace_id, after=after, upto=upto, types=topic.types
+                )
             else:
                 page = await self._store.run_page(
                     topic.run_id, after=after, upto=upto, below=topic.below

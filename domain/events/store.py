@@ -5,11 +5,11 @@ events, as the last thing before COMMIT: its lock makes the order of cursors the
 so nobody ever sees a cursor whose predecessors are not committed (DESIGN, I5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from domain.events.records import COLUMNS, EventDraft, EventRecord, encode_batch, record_of
-from domain.kernel.database import Database, Row, Statement
+from domain.kernel.database import Database, Row, Statement, placeholders
 from domain.kernel.ports import EventBus
 
 PAGE = 500
@@ -82,15 +82,17 @@ class EventStore:
         rows = await self._database.fetch(sql, *workspace_ids)
         return {row[0]: (row[1], row[2]) for row in rows}
 
-    async def page(self, workspace_id: str, *, after: int, upto: int) -> list[EventRecord]:
+    async def page(
+        self, workspace_id: str, *, after: int, upto: int, types: Collection[str] | None = None
+    ) -> list[EventRecord]:
         """Up to PAGE events of a workspace with after < cursor <= upto, in order."""
+        narrowed = "" if types is None else f" AND type IN ({placeholders(4, len(types))})"
         sql = (
             f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND cursor > $2"
-            f" AND cursor <= $3 ORDER BY cursor LIMIT {PAGE}"
+            f" AND cursor <= $3{narrowed} ORDER BY cursor LIMIT {PAGE}"
         )
-        return [
-            record_of(row) for row in await self._database.fetch(sql, workspace_id, after, upto)
-        ]
+        found = await self._database.fetch(sql, workspace_id, after, upto, *sorted(types or ()))
+        return [record_of(row) for row in found]
 
     async def run_page(
         self, run_id: str, *, after: int, upto: int, below: bool = False

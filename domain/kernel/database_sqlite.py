@@ -1,6 +1,7 @@
 """SQLite: one writing connection whose waiting writes share a commit, one read-only beside it."""
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -104,6 +105,10 @@ def _run_group(connection: sqlite3.Connection, group: Sequence[_Pending]) -> lis
     return outcomes
 
 
+def _sha256_hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _roll_back(connection: sqlite3.Connection) -> None:
     """A full disk, for one, has ended the transaction already."""
     if connection.in_transaction:
@@ -135,6 +140,7 @@ class SqliteDatabase(Database):
         self._turn = asyncio.Lock()
         self._pending: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._prepared: sqlite3.Connection | None = None
 
     def transaction(self) -> Transacting:
         """Open a transaction that commits at its end and rolls back on any exception."""
@@ -206,7 +212,14 @@ class SqliteDatabase(Database):
 
     async def on_writer(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run `action` in the writer's thread, in one hop whatever it does."""
-        return await self._on(self._writer, action)
+        return await self._on(self._writer, lambda connection: action(self._ready(connection)))
+
+    def _ready(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Give the writer the function that PostgreSQL has of its own."""
+        if connection is not self._prepared:
+            connection.create_function("sha256_hex", 1, _sha256_hex, deterministic=True)
+            self._prepared = connection
+        return connection
 
     async def _on(self, client: SqliteClient, action: Callable[[sqlite3.Connection], T]) -> T:
         connection = client._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public way to the driver

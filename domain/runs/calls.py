@@ -7,10 +7,14 @@ from typing import Any
 
 import orjson
 
+from domain.access.audit import AuditTrail
+from domain.access.scopes import Principal, Scope
 from domain.events.records import EventDraft
 from domain.kernel.database import Statement
+from domain.kernel.errors import ObjectRef
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
+from domain.kernel.tracing import TraceContext
 from domain.kernel.validation import storable
 from domain.models.ports import ChatMessage, ToolCall
 from domain.runs.lease import PastStep
@@ -18,6 +22,7 @@ from domain.runs.state import EventType, RunErrorCode, StepKind, StepStatus
 from domain.runs.steps import ModelAnswer, StepStart, end_tool_step
 from domain.runs.work import RunFailure, Work
 from domain.tools.calls import ToolContext, ToolFailure, ToolResult
+from domain.tools.manifest import ToolManifest
 from domain.tools.registry import ToolRegistry
 
 UNKNOWN_OUTCOME = (
@@ -47,7 +52,8 @@ class CallDone:
 class CallRunner:
     """Runs calls and says what of them is written and told."""
 
-    def __init__(self, clock: Clock, ids: IdSource) -> None:
+    def __init__(self, clock: Clock, ids: IdSource, audit: AuditTrail) -> None:
+        self._audit = audit
         self._clock = clock
         self._ids = ids
 
@@ -69,6 +75,16 @@ class CallRunner:
             for call in calls
         ]
 
+    def recorded(self, work: Work, agent: str, starts: Sequence[StepStart]) -> list[Statement]:
+        """Lines of the audit log for calls that begin; put them last but for the events."""
+        actor = _actor(work, agent)
+        target = ObjectRef(kind="Run", id=work.run_id)
+        lines: list[Statement] = []
+        for start in starts:
+            detail = {"tool": start.name, "stepId": start.id, "arguments": start.arguments}
+            lines += self._audit.record(actor, "tool.called", target=target, detail=detail)
+        return lines
+
     def reopened(self, work: Work, steps: Sequence[PastStep]) -> list[StepStart]:
         """Take up calls that were under way when their worker was lost."""
         return [
@@ -89,12 +105,12 @@ class CallRunner:
         ]
 
     async def run(
-        self, work: Work, tools: ToolRegistry, starts: Sequence[StepStart]
+        self, work: Work, tools: ToolRegistry, starts: Sequence[StepStart], *, agent: str
     ) -> AsyncGenerator[CallDone, None]:
         """Yield each call as it ends; calls that may not run beside others go one by one."""
         alone = [start for start in starts if not _is_parallel(tools, start)]
         tasks = [
-            asyncio.create_task(self._call(work, tools, start), name=f"call-{start.name}")
+            asyncio.create_task(self._call(work, tools, start, agent), name=f"call-{start.name}")
             for start in starts
             if start not in alone
         ]
@@ -106,9 +122,11 @@ class CallRunner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         for start in alone:
-            yield await self._call(work, tools, start)
+            yield await self._call(work, tools, start, agent)
 
-    async def _call(self, work: Work, tools: ToolRegistry, start: StepStart) -> CallDone:
+    async def _call(
+        self, work: Work, tools: ToolRegistry, start: StepStart, agent: str
+    ) -> CallDone:
         began = self._clock.monotonic()
         tool = tools.get(start.name)
         if start.reopened and tool is not None and not tool.manifest.idempotent:
@@ -119,7 +137,9 @@ class CallRunner:
             run_id=work.run_id,
             step_id=start.id,
             agent_id=work.claim.agent_id,
+            conversation_id=work.claim.conversation_id,
             trace_id=work.claim.trace_id,
+            actor=_actor(work, agent, None if tool is None else tool.manifest),
         )
         arguments: Any = start.arguments
         result = await tools.call(start.name, arguments, context=context)
@@ -173,6 +193,20 @@ def readable(arguments: str) -> object:
         return orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError:
         return arguments
+
+
+def _actor(work: Work, agent: str, manifest: ToolManifest | None = None) -> Principal:
+    """The agent as a caller of services: `memory.write` of a manifest gives memory:write."""
+    named = (
+        {capability.replace(".", ":") for capability in manifest.capabilities} if manifest else ()
+    )
+    return Principal(
+        workspace_id=work.workspace_id,
+        key_id=None,
+        name=agent,
+        scopes=frozenset(scope for scope in Scope if scope.value in named),
+        trace=TraceContext(trace_id=work.claim.trace_id, span_id=work.claim.span_id),
+    )
 
 
 def _is_parallel(tools: ToolRegistry, start: StepStart) -> bool:

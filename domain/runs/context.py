@@ -29,6 +29,8 @@ HISTORY_TOKENS = 16_000
 class Turn:
     """Everything a run needs to go on, as the model will see it."""
 
+    agent: str
+    """Slug of the agent."""
     client: ModelClient
     provider: str
     model: str
@@ -69,6 +71,7 @@ class ContextBuilder:
         messages.append(ChatMessage(role="user", content=_instruction(work)))
         messages += replayed(past)
         return Turn(
+            agent=settings.slug or work.claim.agent_id,
             client=self._models.resolve(ref.provider, ref.name),
             provider=ref.provider,
             model=ref.name,

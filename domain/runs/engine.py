@@ -281,6 +281,7 @@ class RunEngine:
         drafts += [self._calls.started_event(work, start) for start in starts]
         statements = [end_model_step(step.id, answer, now_us)]
         statements += [start.statement() for start in starts]
+        statements += self._calls.recorded(work, turn.agent, starts)
         work.usage.tool_calls += len(starts)
         await self._journal.progress(work, statements, drafts)
         work.keep_text()
@@ -292,7 +293,7 @@ class RunEngine:
         results: dict[str, CallDone] = {}
         statements: list[Statement] = []
         drafts: list[EventDraft] = []
-        async with aclosing(self._calls.run(work, turn.tools, starts)) as ended:
+        async with aclosing(self._calls.run(work, turn.tools, starts, agent=turn.agent)) as ended:
             async for done in ended:
                 results[done.start.id] = done
                 drafts = [self._calls.finished_event(work, done)]

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.agents.rows import AgentRow
 from domain.conversations.rows import ConversationRow
@@ -18,7 +19,6 @@ from domain.kernel.idempotency import IdempotencyKeys, digest_of
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock, EventBus, JobQueue
 from domain.kernel.rows import fetch_rows
-from domain.kernel.tracing import TraceContext, new_trace
 from domain.kernel.validation import validated
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.accept import NewRun, insert_run
@@ -57,6 +57,7 @@ class RunParts:
     queue: JobQueue
     bus: EventBus
     idempotency: IdempotencyKeys
+    audit: AuditTrail
     clock: Clock
     ids: IdSource
 
@@ -68,9 +69,7 @@ class RunService(RunQueries):
         super().__init__(parts.database)
         self._parts = parts
 
-    async def execute(
-        self, principal: Principal, values: Mapping[str, Any], *, trace: TraceContext | None = None
-    ) -> Executed:
+    async def execute(self, principal: Principal, values: Mapping[str, Any]) -> Executed:
         """Accept a run; with `waitSeconds`, wait for its end that long.
 
         Raises ValidationFailed, NotFound, Conflict, Forbidden and ProviderUnavailable.
@@ -83,9 +82,9 @@ class RunService(RunQueries):
             agent = await self._agent(principal, spec)
             await self._check_conversation(principal, spec)
             model = self._model(agent, spec)
-            new = self._new_run(principal, spec, agent, trace or new_trace())
+            new = self._new_run(principal, spec, agent)
             try:
-                known, replayed = await self._accept(new, spec, model, digest)
+                known, replayed = await self._accept(principal, new, spec, model, digest=digest)
             finally:
                 if new.owner is not None and self._parts.runner is not None:
                     self._parts.runner.give_back_inline()
@@ -200,9 +199,7 @@ class RunService(RunQueries):
         self._parts.models.resolve(provider, name)
         return self._parts.models.reference(provider, name)
 
-    def _new_run(
-        self, principal: Principal, spec: ExecuteSpec, agent: AgentRow, trace: TraceContext
-    ) -> NewRun:
+    def _new_run(self, principal: Principal, spec: ExecuteSpec, agent: AgentRow) -> NewRun:
         runner = self._parts.runner
         inline = spec.wait_seconds > 0 and runner is not None and runner.reserve_inline()
         return NewRun(
@@ -216,8 +213,8 @@ class RunService(RunQueries):
             spec=spec.kept(),
             priority=spec.priority,
             metadata=spec.metadata,
-            trace_id=trace.trace_id,
-            span_id=trace.child().span_id,
+            trace_id=principal.trace.trace_id,
+            span_id=principal.trace.child().span_id,
             created_by=principal.name,
             created_at=self._parts.clock.now_us(),
             owner=runner.owner if inline and runner is not None else None,
@@ -225,7 +222,13 @@ class RunService(RunQueries):
         )
 
     async def _accept(
-        self, new: NewRun, spec: ExecuteSpec, model: ModelRef, digest: str
+        self,
+        principal: Principal,
+        new: NewRun,
+        spec: ExecuteSpec,
+        model: ModelRef,
+        *,
+        digest: str,
     ) -> tuple[str, bool]:
         """Write the run and what begins with it as one commit.
 
@@ -242,6 +245,11 @@ class RunService(RunQueries):
                 result_id=new.id,
             )
         statements = [*([keeping] if keeping else []), insertion, *self._first_message(new)]
+        target = ObjectRef(kind="Run", id=new.id)
+        detail = {"agentId": new.agent_id}
+        statements += self._parts.audit.record(
+            principal, "run.started", target=target, detail=detail
+        )
         try:
             runner = self._parts.runner
             if runner is None or new.owner is None:
@@ -321,6 +329,7 @@ class RunService(RunQueries):
             return
 
     async def _order_cancel(self, principal: Principal, run: RunRow, reason: str | None) -> None:
+        target = ObjectRef(kind="Run", id=run.id)
         await self._parts.database.write(
             [
                 Statement(
@@ -335,7 +344,10 @@ class RunService(RunQueries):
                         principal.name,
                         self._parts.clock.now_us(),
                     ),
-                )
+                ),
+                *self._parts.audit.record(
+                    principal, "run.cancelled", target=target, detail={"reason": reason}
+                ),
             ]
         )
 

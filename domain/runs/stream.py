@@ -4,37 +4,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from domain.events.cursors import decode_cursor
+from domain.events.feed import Place, StreamHeartbeat, StreamItem, StreamResync, place_of
 from domain.events.hub import HEARTBEAT_S, Hub, Topic
 from domain.events.records import EventRecord
 from domain.events.shared import Shared
 from domain.events.store import EventStore
-from domain.kernel.errors import BadCursor
 from domain.kernel.ports import Clock
 from domain.runs.state import LAST_EVENTS, EventType
 
 DELTAS = frozenset({EventType.TOKEN_DELTA, EventType.REASONING_DELTA})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamHeartbeat:
-    """Nothing happened for a while; `cursor` is the last position scanned and delivered."""
-
-    workspace_id: str
-    cursor: int
-    trace_id: str
-    occurred_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamResync:
-    """Events after the given cursor are gone; `oldest` is the first that is kept."""
-
-    workspace_id: str
-    cursor: int
-    oldest: int | None
-    trace_id: str
-    occurred_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +22,6 @@ class TokenPiece:
     seq: int
     reset: bool
     text: str
-
-
-StreamItem = EventRecord | StreamHeartbeat | StreamResync
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +56,6 @@ def folded(events: Sequence[EventRecord]) -> list[EventRecord]:
         else:
             merged.append(event)
     return merged
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
-    """Where a stream goes on; late when events after the given cursor are gone."""
-
-    position: int
-    is_late: bool = False
-    oldest: int | None = None
 
 
 class RunStreams:
@@ -164,24 +130,17 @@ class RunStreams:
     async def _last_cursor(self, run: RunTopic) -> int | None:
         return await self._store.cursor_of(run.run_id, seq=2**62)
 
-    async def _start(self, run: RunTopic, after: str | None) -> _Start:
+    async def _start(self, run: RunTopic, after: str | None) -> Place:
         if after is None:
             return await self._from_the_first(run)
-        position = decode_cursor(run.workspace_id, after)
-        head, pruned = (await self._store.heads([run.workspace_id]))[run.workspace_id]
-        if position > head:
-            raise BadCursor("This cursor lies after the last event.", path=["after"])
-        if position >= pruned:
-            return _Start(position=position)
-        oldest = pruned + 1 if pruned < head else None
-        return _Start(position=pruned, is_late=True, oldest=oldest)
+        return await place_of(self._store, run.workspace_id, after)
 
-    async def _from_the_first(self, run: RunTopic) -> _Start:
+    async def _from_the_first(self, run: RunTopic) -> Place:
         first = await self._store.first_of(run.run_id)
         if first is None:
-            return _Start(position=0, is_late=run.is_final)
+            return Place(position=0, is_late=run.is_final)
         cursor, seq = first
-        return _Start(position=cursor - 1, is_late=seq > 1, oldest=cursor if seq > 1 else None)
+        return Place(position=cursor - 1, is_late=seq > 1, oldest=cursor if seq > 1 else None)
 
 
 def _piece(event: EventRecord) -> TokenPiece | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import orjson
 from pydantic import JsonValue
 
+from domain.access.scopes import Principal
 from domain.tools.manifest import ToolManifest
 
 
@@ -32,7 +33,10 @@ class ToolContext:
     run_id: str | None = None
     step_id: str | None = None
     agent_id: str | None = None
+    conversation_id: str | None = None
     trace_id: str | None = None
+    actor: Principal | None = None
+    """The agent, with the scopes that the tool's capabilities name; for service tools."""
     deadline: float | None = None
     """Moment by the event loop's clock after which no call goes on."""
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from domain.events.cursors import encode_cursor
+from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.runs.state import EventType
-from domain.runs.stream import StreamHeartbeat, StreamResync, TokenPiece
+from domain.runs.stream import TokenPiece
 from schema.event_views import EventViews
 from schema.events import (
     Heartbeat,

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from domain.events.cursors import encode_cursor
+from domain.events.feed import StreamItem, StreamResync
 from domain.events.records import EventRecord
 from domain.kernel.database import Database
 from domain.kernel.errors import BadCursor
 from domain.models.ports import Finished, FinishReason, TextDelta
 from domain.runs.retention import EventRetention
-from domain.runs.stream import StreamItem, StreamResync
 from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
 

@@ -12,7 +12,14 @@ from tests.e2e.gob_process import DEADLINE_S, GobProcess, run_gob
 from tests.e2e.graphql_client import Client
 from tests.e2e.stored import rows
 
-REVISIONS = ["0001_foundation", "0002_runs"]
+REVISIONS = [
+    "0001_foundation",
+    "0002_runs",
+    "0003_audit",
+    "0004_memory",
+    "0005_behavior",
+    "0006_tasks",
+]
 WORKSPACE, CONVERSATION, MESSAGE = (f"01a20551-c6ed-7000-a695-00000000000{n}" for n in (1, 2, 3))
 OLD_ROWS = [
     f"INSERT INTO workspace VALUES ('{WORKSPACE}', 'default', 'Old name', 1)",
@@ -25,7 +32,7 @@ OLD_ROWS = [
 
 
 async def make_old(url: str) -> None:
-    """Bring an empty database to the revision before the newest, and fill it."""
+    """Bring an empty database to the first revision, and fill it."""
     options = DatabaseOptions(url=url, migrates_at_start=False)
     async with _context(options) as context:
         client = context.connections.get(options.writer)
@@ -57,7 +64,7 @@ async def test_an_empty_postgres_is_not_touched_unless_told(
 
     assert ended.code == 2
     assert ended.err.strip().splitlines()[-1] == (
-        "The database lacks 2 revision(s): 0001_foundation, 0002_runs. "
+        f"The database lacks {len(REVISIONS)} revision(s): {', '.join(REVISIONS)}. "
         "Run `python -m app migrate` once, or set MIGRATE=auto."
     )
     assert "Traceback" not in ended.err
