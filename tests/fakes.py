@@ -110,6 +110,11 @@ class SteppedClock:
         self._sleepers.append((self._now_us + int(seconds * 1_000_000), woken))
         await woken
 
+    @property
+    def sleepers(self) -> int:
+        """How many wait for the time to pass."""
+        return len(self._sleepers)
+
     def move(self, seconds: float) -> None:
         """Let time pass."""
         self._now_us += int(seconds * 1_000_000)
