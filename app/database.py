@@ -5,7 +5,7 @@ import fcntl
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,8 +34,11 @@ ROWS = [
     "domain.conversations.rows",
     "domain.runs.rows",
 ]
-STATEMENT_S = 60
-"""Longest wait for one statement: a network that swallows packets must not hang a process."""
+STATEMENT_S = 60.0
+"""Longest wait for one statement: a network that swallows packets must not hang a process.
+
+Migrations have no limit: an index on a great table takes what it takes.
+"""
 MIGRATION_LOCK = 0x676F62  # "gob": the key of PostgreSQL's advisory lock
 SQLITE = "tortoise.backends.sqlite"
 
@@ -86,6 +89,8 @@ class DatabaseOptions:
     url: str
     migrates_at_start: bool
     pool_size: int = 10
+    statement_s: float | None = STATEMENT_S
+    """Longest wait for one statement of PostgreSQL; None for no limit."""
 
     @property
     def writer(self) -> str:
@@ -94,8 +99,9 @@ class DatabaseOptions:
 
     @property
     def name(self) -> str:
-        """The address without its password, for messages."""
-        return re.sub(r"://([^:/@]*):[^/]*@", r"://\1:***@", self.url)
+        """The address without its password, for messages; rather too little of it than one."""
+        hidden = re.sub(r"://([^:/@]*):.*@", r"://\1:***@", self.url)
+        return re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", hidden)
 
 
 def _connections(options: DatabaseOptions) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _connections(options: DatabaseOptions) -> dict[str, Any]:
         "minsize": 0,
         "maxsize": options.pool_size,
         "timeout": 10,
-        "command_timeout": STATEMENT_S,
+        "command_timeout": options.statement_s,
         "reset": _keep,
     }
     return {options.writer: config}
@@ -157,7 +163,7 @@ async def open_database(options: DatabaseOptions) -> AsyncGenerator[Database, No
         await _reach(context, options)
         missing = await _missing(context, options)
         if missing and options.migrates_at_start:
-            await _apply(context, options)
+            await migrate(options)
         elif missing:
             raise MigrationNeededError(missing)
         yield _database(context, options)
@@ -165,6 +171,7 @@ async def open_database(options: DatabaseOptions) -> AsyncGenerator[Database, No
 
 async def migrate(options: DatabaseOptions) -> list[str]:
     """Apply the missing revisions under a lock and return their names."""
+    options = replace(options, statement_s=None)
     async with _context(options) as context:
         await _reach(context, options)
         return await _apply(context, options)
@@ -221,7 +228,7 @@ async def _migration_lock(
             yield
         return
     async with cast("Any", client).acquire_connection() as held:
-        await held.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK, timeout=3600)
+        await held.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
         try:
             yield
         finally:
