@@ -14,6 +14,7 @@ import redis.asyncio as redis
 import structlog
 from redis.exceptions import RedisError
 
+from app.adapters.listeners import ChannelListener, Listeners
 from domain.kernel.errors import Unavailable
 
 MOST_WAITING = 10_000
@@ -21,19 +22,6 @@ MOST_WAITING = 10_000
 RECONNECT_S = (0.1, 0.5, 1.0, 2.0)
 
 log = structlog.get_logger("app.events_redis")
-
-
-class _RedisListener:
-    def __init__(
-        self, bus: "RedisEventBus", channel: str, receive: Callable[[bytes], None]
-    ) -> None:
-        self._bus = bus
-        self.channel = channel
-        self.receive = receive
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._bus.forget(self)
 
 
 class RedisEventBus:
@@ -47,7 +35,7 @@ class RedisEventBus:
                 url, socket_connect_timeout=2, socket_keepalive=True, health_check_interval=15
             ),
         )
-        self._listeners: dict[str, list[_RedisListener]] = {}
+        self._listeners = Listeners()
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MOST_WAITING)
         self._more = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,19 +61,9 @@ class RedisEventBus:
         self._waiting.append((channel, message))
         self._more.set()
 
-    def listen(self, channel: str, receive: Callable[[bytes], None]) -> _RedisListener:
+    def listen(self, channel: str, receive: Callable[[bytes], None]) -> ChannelListener:
         """Call `receive` for every message that arrives on the channel."""
-        listener = _RedisListener(self, channel, receive)
-        self._listeners.setdefault(channel, []).append(listener)
-        return listener
-
-    def forget(self, listener: _RedisListener) -> None:
-        """Drop a listener; a second time changes nothing."""
-        members = self._listeners.get(listener.channel, [])
-        if listener in members:
-            members.remove(listener)
-        if not members:
-            self._listeners.pop(listener.channel, None)
+        return self._listeners.add(channel, receive)
 
     async def check(self) -> None:
         """Raise Unavailable when Redis does not answer."""
@@ -131,9 +109,4 @@ class RedisEventBus:
                 failures += 1
 
     def _hand_out(self, channel: bytes, message: bytes) -> None:
-        name = channel[len(self._prefix) :].decode()
-        for listener in tuple(self._listeners.get(name, ())):
-            try:
-                listener.receive(message)
-            except Exception:  # the edge: one message that cannot be read must not deafen all
-                log.exception("bus.message_not_read", channel=name)
+        self._listeners.hand_out(channel[len(self._prefix) :].decode(errors="replace"), message)

@@ -177,6 +177,24 @@ async def test_nul_from_a_model_ends_no_run_by_a_fault_of_ours(
     assert (await seqs(world, run_id))[-1] == len(await seqs(world, run_id))
 
 
+@pytest.mark.parametrize("arguments", ['{"amount": "\\u0000"}', '{"no\\u0000pe": 1}'])
+async def test_nul_in_a_complaint_of_a_tool_ends_the_step_and_not_the_run(
+    world: RunWorld, arguments: str
+) -> None:
+    world.model.script(call("pay", arguments), say("sorry"))
+    run_id = await world.accept()
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, run_id)
+
+    step = (await world.steps(run_id))[1]
+    assert (row.status, row.output) == ("SUCCEEDED", "sorry")
+    assert (step.status, step.error_code) == ("FAILED", "TOOL_FAILED")
+    assert world.effects.done == []
+    found = await seqs(world, run_id)
+    assert found == list(range(1, len(found) + 1))
+
+
 async def test_a_reader_that_goes_away_at_once_leaves_nothing_behind(world: RunWorld) -> None:
     topic = Topic(workspace_id=world.principal.workspace_id)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.adapters.events_local import LocalEventBus
 from app.adapters.events_redis import RedisEventBus
@@ -93,6 +94,26 @@ async def test_a_closed_listener_hears_no_more_and_closing_twice_is_harmless(
 
     assert await still.holds(1) == [b"x"]
     assert closed.messages == []
+
+
+async def test_a_listener_that_fails_does_not_deafen_the_others(bus: EventBus) -> None:
+    before, after = Inbox(), Inbox()
+
+    def fail(_: bytes) -> None:
+        raise ValueError("this message cannot be read")
+
+    bus.listen("a", before)
+    bus.listen("a", fail)
+    bus.listen("a", after)
+    with capture_logs() as logs:
+        bus.publish("a", b"1")
+        bus.publish("a", b"2")
+        heard = [await inbox.holds(2) for inbox in (before, after)]
+
+    assert heard == [[b"1", b"2"]] * 2
+    told = [(line["log_level"], line["event"], line["channel"]) for line in logs]
+    assert told == [("error", "bus.message_not_read", "a")] * 2
+    assert [line["exc_info"] for line in logs] == [True, True]
 
 
 async def test_a_bus_that_works_passes_its_check(bus: EventBus) -> None:
