@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -78,7 +79,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Server:
+class Server(ABC):
     """A process that says when it is ready; a context manager that always ends it."""
 
     ready: str
@@ -115,9 +116,9 @@ class Server:
         """What it wrote so far."""
         return "".join(self._said)
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """Program and arguments."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it, on the same port as before, and come back when it takes connections."""

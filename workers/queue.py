@@ -12,6 +12,9 @@ log = structlog.get_logger("workers.queue")
 
 JobActor = Actor[[str], None]
 
+MOST_WAITING = 10_000
+"""Hints kept while the broker is slow or away; the rest is left to the sweeper."""
+
 
 class DramatiqJobQueue:
     """Sends hints from a thread of its own, so that a slow broker never holds up the loop.
@@ -22,6 +25,7 @@ class DramatiqJobQueue:
     def __init__(self, actors: Mapping[str, JobActor]) -> None:
         self._actors = actors
         self._hints: SimpleQueue[tuple[JobActor, str] | None] = SimpleQueue()
+        self._is_full = False
         self._thread = threading.Thread(target=self._send_all, name="job-hints", daemon=True)
 
     def __enter__(self) -> Self:
@@ -33,8 +37,18 @@ class DramatiqJobQueue:
         self._thread.join(timeout=5)
 
     def enqueue(self, job: str, ident: str) -> None:
-        """Hint that the row `ident` of the job named `job` is due. Raises KeyError."""
-        self._hints.put((self._actors[job], ident))
+        """Hint that the row `ident` of the job named `job` is due; call it on the loop.
+
+        Raises KeyError.
+        """
+        actor, waiting = self._actors[job], self._hints.qsize()
+        if waiting < MOST_WAITING:
+            self._hints.put((actor, ident))
+            # Said again only after the queue was half empty, or each place would be worth a line.
+            self._is_full = self._is_full and waiting > MOST_WAITING // 2
+        elif not self._is_full:
+            self._is_full = True
+            log.warning("job.hints_dropped", job=job, waiting=waiting)
 
     def _send_all(self) -> None:
         reachable = True

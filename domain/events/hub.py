@@ -16,6 +16,7 @@ import structlog
 
 from domain.events.records import EventRecord, decode_batch
 from domain.events.store import EventStore, channel_of
+from domain.kernel.background import start_detached
 from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock, EventBus, Listener
 
@@ -120,7 +121,7 @@ class _Tail:
         """Read from the table what the bus did not bring; one reader at a time."""
         self._again = True
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="event-tail")
+            self._reading = start_detached(self._read(), name="event-tail")
 
     async def _read(self) -> None:
         try:
@@ -221,6 +222,7 @@ class Hub:
             tail.close()
 
     async def _replay(self, topic: Topic, after: int, upto: int) -> AsyncGenerator[Batch, None]:
+        seen_seq = 0
         while after < upto:
             if topic.run_id is None:
                 page = await self._store.page(
@@ -228,11 +230,13 @@ class Hub:
                 )
             else:
                 page = await self._store.run_page(
-                    topic.run_id, after=after, upto=upto, below=topic.below
+                    topic.run_id, after=after, upto=upto, below=topic.below, seen_seq=seen_seq
                 )
             if not page:
                 return
             after = page[-1].cursor
+            own = [event.seq or 0 for event in page if event.run_id == topic.run_id]
+            seen_seq = own[-1] if own else seen_seq
             yield Batch(events=page, upto=after, replayed=True)
 
     async def _next(

@@ -95,18 +95,28 @@ class EventStore:
         return [record_of(row) for row in found]
 
     async def run_page(
-        self, run_id: str, *, after: int, upto: int, below: bool = False
+        self, run_id: str, *, after: int, upto: int, below: bool = False, seen_seq: int = 0
     ) -> list[EventRecord]:
-        """Up to PAGE events of a run, or with `below` of a root run and everything under it."""
-        span = "cursor > $2 AND cursor <= $3"
-        sql = f"SELECT {COLUMNS} FROM event WHERE run_id = $1 AND {span}"
-        if below:
-            sql += (
-                f" UNION ALL SELECT {COLUMNS} FROM event"
-                f" WHERE root_run_id = $1 AND root_run_id <> run_id AND {span}"
-            )
-        sql += f" ORDER BY {'cursor' if below else 'seq'} LIMIT {PAGE}"
-        return [record_of(row) for row in await self._database.fetch(sql, run_id, after, upto)]
+        """Up to PAGE events of a run, or with `below` of a root run and everything under it.
+
+        `seen_seq` is the run's last seq of the page before: from there a page costs the same
+        however long the run is.
+        """
+        own = (
+            f"SELECT {COLUMNS} FROM event WHERE run_id = $1 AND seq > $4"
+            f" AND cursor > $2 AND cursor <= $3 ORDER BY seq LIMIT {PAGE}"
+        )
+        under = (
+            f"SELECT {COLUMNS} FROM event WHERE root_run_id = $1 AND root_run_id <> run_id"
+            f" AND cursor > $2 AND cursor <= $3 ORDER BY cursor LIMIT {PAGE}"
+        )
+        both = (
+            f"SELECT * FROM ({own}) AS own UNION ALL SELECT * FROM ({under}) AS under"
+            f" ORDER BY cursor LIMIT {PAGE}"
+        )
+        sql = both if below else own
+        rows = await self._database.fetch(sql, run_id, after, upto, seen_seq)
+        return [record_of(row) for row in rows]
 
     async def first_of(self, run_id: str) -> tuple[int, int] | None:
         """(cursor, seq) of the first event of a run that is kept; None when there is none."""

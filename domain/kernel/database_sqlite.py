@@ -11,6 +11,7 @@ import aiosqlite
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 
+from domain.kernel.background import start_detached
 from domain.kernel.database import (
     Database,
     Dialect,
@@ -163,7 +164,7 @@ class SqliteDatabase(Database):
         done: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
         self._pending.append(_Pending(statements, done))
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush(), name="sqlite-writer")
+            self._flushing = start_detached(self._flush(), name="sqlite-writer")
         return await done
 
     async def _flush(self) -> None:

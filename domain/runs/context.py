@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -176,7 +175,6 @@ def _result_message(step: PastStep) -> ChatMessage:
     )
 
 
-@lru_cache(maxsize=256)
 def calls_of(text: str | None) -> tuple[ToolCall, ...]:
     """Read the calls that a model step recorded."""
     if text is None:

@@ -105,6 +105,7 @@ class RunEngine:
 
     async def end_cancelled(self, work: Work, reason: str | None) -> None:
         """End a run that was stopped by order; what it said so far is kept."""
+        work.count_cut_off()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         usage = work.usage.as_json(offline=work.offline)
@@ -215,7 +216,7 @@ class RunEngine:
                         await self._tell_retry(work, event)
                     case Finished():
                         finished = event
-        work.usage.add(usage)
+        work.count(usage)
         return self._answer(
             work,
             finished,
@@ -230,6 +231,7 @@ class RunEngine:
 
     def _answer(self, work: Work, finished: Finished | None, answer: ModelAnswer) -> ModelAnswer:
         """Refuse what only looks like an answer."""
+        work.offline = work.offline and answer.offline
         if finished is None:
             self._fail(RunErrorCode.MODEL_BAD_RESPONSE, "The model's stream ended without an end.")
         if finished.reason is FinishReason.LENGTH:
@@ -239,7 +241,6 @@ class RunEngine:
             )
         if finished.reason is FinishReason.REFUSAL:
             self._fail(RunErrorCode.MODEL_REFUSED, answer.text or "The model declined to answer.")
-        work.offline = work.offline and answer.offline
         return answer
 
     async def _tell_retry(self, work: Work, event: RetryScheduled) -> None:
@@ -318,6 +319,7 @@ class RunEngine:
     async def _end_failed(
         self, work: Work, failure: RunFailure, status: RunStatus = RunStatus.FAILED
     ) -> None:
+        work.count_cut_off()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         data = {"status": status, "output": work.partial, "error": failure.as_json()}

@@ -134,11 +134,13 @@ class LeaseOffice:
     async def forgotten(self, limit: int) -> list[str]:
         """Due runs whose hint may be lost, and runs whose worker is, so many of each.
 
-        The wait before the next hint doubles from one second to about a minute.
+        The wait before the next hint doubles from one second to about a minute. What has been
+        due for long, since all were down, waits a minute too, so that the next get their turn.
         """
         now = self._database.now_sql(1)
         waiting = f"""
-            UPDATE run SET hints = hints + 1
+            UPDATE run SET hints = CASE WHEN hints < 6 AND {now} - due_at < 32000000
+                THEN hints + 1 ELSE 6 + ({now} - due_at) / 64000000 END
             WHERE id IN (
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
                     AND due_at + 1000000 * CASE WHEN hints < 6 THEN (1 << hints)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import structlog
 
+from domain.kernel.background import start_detached
 from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
@@ -151,7 +152,7 @@ class Runner:
 
     async def carry_through(self, take: Coroutine[Any, Any, None]) -> None:
         """Take a run to its end though the caller goes away: what is claimed must be held."""
-        task = asyncio.create_task(take, name="take-run")
+        task = start_detached(take, name="take-run")
         self._taking.add(task)
         task.add_done_callback(self._taking.discard)
         await asyncio.shield(task)
@@ -253,7 +254,7 @@ class Runner:
     def _pull(self) -> None:
         self._more = False
         self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(asyncio.create_task(self._take_due(), name="take-due"))
+        self._tasks.append(start_detached(self._take_due(), name="take-due"))
 
     async def _take_due(self) -> None:
         """Fill free places from the table, since hints to a full process were spent."""

@@ -13,6 +13,7 @@ import structlog
 
 from domain.events.records import COLUMNS, EventDraft
 from domain.events.store import EventStore
+from domain.kernel.background import start_detached
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock
@@ -135,7 +136,7 @@ class TokenWriter:
     def _start(self) -> None:
         self._timer = None
         if self._dirty:
-            self._flushing = asyncio.create_task(self._flush(), name="token-writer")
+            self._flushing = start_detached(self._flush(), name="token-writer")
 
     async def settle(self, work: Work) -> list[EventDraft]:
         """Wait until nothing of the run is being written, and hand over what is not."""

@@ -118,6 +118,7 @@ class Work:
         """The model call under way."""
         self.pieces: list[str] = []
         """Its text so far: the partial answer of a run that is stopped."""
+        self._is_asking = False
 
     @property
     def partial(self) -> str | None:
@@ -133,6 +134,18 @@ class Work:
         """A model call begins."""
         self.step_id = step_id
         self.pieces = []
+        self._is_asking = True
+
+    def count(self, call: TokenUsage) -> None:
+        """Count the model call under way, which told what it used."""
+        self._is_asking = False
+        self.usage.add(call)
+
+    def count_cut_off(self) -> None:
+        """Count the model call that ends before it told what it used: its price is unknown."""
+        if self._is_asking:
+            self.offline = self.offline and self.usage.model_calls > 0
+            self.count(TokenUsage())
 
     def keep_text(self) -> None:
         """The model call under way is recorded."""

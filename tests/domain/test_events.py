@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from app.adapters.clock import SystemClock
 from app.adapters.events_local import LocalEventBus
 from domain.access.service import AccessService
 from domain.events import hub as hub_module
+from domain.events import store as store_module
 from domain.events.cursors import decode_cursor, encode_cursor
 from domain.events.hub import Hub, Topic
 from domain.events.records import EventDraft, EventRecord
@@ -222,3 +224,39 @@ async def test_a_root_run_is_followed_with_all_runs_below_it_in_order(
         (4, "root"),
     ]
     assert [event.cursor for event in rest] == [4]
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["alone", "with what is below"])
+async def test_a_long_run_is_replayed_page_by_page_and_nothing_twice(
+    database: Database,
+    store: EventStore,
+    hub: Hub,
+    workspace_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    below: bool,
+) -> None:
+    monkeypatch.setattr(store_module, "PAGE", 7)
+    drafts = [
+        EventDraft("Test", "{}", TRACE, 1, "root", n // 2 + 1, "root")
+        if n % 2 == 0
+        else EventDraft("Test", "{}", TRACE, 1, "child", n // 2 + 1, "root", "root", 1)
+        for n in range(100)
+    ]
+    await write(database, store, workspace_id, drafts)
+    asked, original = list[int](), store.run_page
+
+    async def run_page(run_id: str, *, seen_seq: int, **more: Any) -> list[EventRecord]:
+        asked.append(seen_seq)
+        return await original(run_id, seen_seq=seen_seq, **more)
+
+    monkeypatch.setattr(store, "run_page", run_page)
+    topic = Topic(workspace_id=workspace_id, run_id="root", below=below)
+    events = await collect(hub, topic, after=20, count=80 if below else 40)
+
+    cursors = range(21, 101) if below else range(21, 101, 2)
+    assert [event.cursor for event in events] == list(cursors)
+    # The run's own last seq goes along, so that no page reads what lies before it again.
+    own = [event.seq for event in events if event.run_id == "root"]
+    assert asked[:1] == [0]
+    assert set(asked[1:]) <= set(own)
+    assert asked == sorted(set(asked))

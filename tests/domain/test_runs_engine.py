@@ -15,7 +15,7 @@ from domain.models.ports import (
     TextDelta,
     TokenUsage,
 )
-from tests.fakes import call, say
+from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
 
 
@@ -284,3 +284,51 @@ async def test_an_offline_answer_is_marked_and_costs_nothing(world: RunWorld) ->
 
     assert bool(row.offline) is True
     assert (await world.events(run_id))[-1].data["usage"]["costUsd"] == 0.0
+
+
+async def test_a_call_that_is_cancelled_counts_and_its_price_is_unknown(world: RunWorld) -> None:
+    gate = Gate()
+    world.model.script([TextDelta("half"), gate])
+    async with world.process() as runner:
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        await gate.reached.wait()
+
+        row = await world.service(runner).cancel(world.principal, run_id, None)
+
+    usage = (await world.events(run_id))[-1].data["usage"]
+    assert (usage["modelCalls"], usage["costUsd"]) == (1, None)
+    assert (row.status, row.model_calls, bool(row.offline)) == ("CANCELLED", 1, False)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [TextDelta("half")],
+        [TextDelta("half"), TokenUsage(), Finished(FinishReason.LENGTH)],
+        [TextDelta("half"), ModelError(ModelErrorKind.UNAVAILABLE, "away")],
+    ],
+    ids=["no end", "too long", "away"],
+)
+async def test_a_call_that_fails_counts_and_is_not_called_free(
+    world: RunWorld, script: list
+) -> None:
+    world.model.script(script)
+    run_id = await world.accept()
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, run_id)
+
+    assert (row.status, row.model_calls, bool(row.offline)) == ("FAILED", 1, False)
+
+
+async def test_a_run_that_is_cancelled_before_it_asked_a_model_costs_nothing(
+    world: RunWorld,
+) -> None:
+    run_id = await world.accept()
+    async with world.process() as runner:
+        row = await world.service(runner).cancel(world.principal, run_id, None)
+
+    usage = (await world.events(run_id))[-1].data["usage"]
+    assert (usage["modelCalls"], usage["costUsd"]) == (0, 0.0)
+    assert (row.status, row.model_calls) == ("CANCELLED", 0)

@@ -231,6 +231,25 @@ async def test_forgotten_runs_are_hinted_with_growing_waits(world: RunWorld) -> 
     assert found == [1, 2, 4, 8]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_after_a_long_time_down_every_due_run_gets_its_hint_soon_and_none_gets_many(
+    world: RunWorld,
+) -> None:
+    office = world.office()
+    due = [await world.accept(str(number)) for number in range(6)]
+    world.clock.move(3600)
+
+    sweeps = []
+    for _ in range(4):
+        world.clock.move(2)
+        sweeps.append(await office.forgotten(2))
+    world.clock.move(64)
+    again = await office.forgotten(10)
+
+    assert sweeps == [due[:2], due[2:4], due[4:], []]
+    assert again == due
+
+
 async def test_runs_of_a_lost_worker_are_found(world: RunWorld) -> None:
     gate = Gate()
     world.model.script([TextDelta("x"), gate])

@@ -8,9 +8,10 @@ import pytest
 from domain.events.cursors import encode_cursor
 from domain.events.feed import StreamItem, StreamResync
 from domain.events.records import EventRecord
-from domain.kernel.database import Database
+from domain.kernel.database import Database, Row
 from domain.kernel.errors import BadCursor
 from domain.models.ports import Finished, FinishReason, TextDelta
+from domain.runs import retention as retention_module
 from domain.runs.retention import EventRetention
 from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
@@ -170,6 +171,33 @@ async def test_a_stream_whose_past_was_pruned_says_so(world: RunWorld) -> None:
     assert [type(item) for item in (*from_start, *resumed)] == [StreamResync, StreamResync]
     assert isinstance(from_start[0], StreamResync)
     assert from_start[0].oldest is None
+
+
+async def test_the_old_go_in_short_writes_and_the_young_stay(
+    world: RunWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "BATCH", 2)
+    old = [await ended_run(world) for _ in range(3)]
+    world.clock.move(8 * DAY_S)
+    young = await ended_run(world)
+    before = await world.events(young)
+    asked, original = list[str](), world.database.fetch
+
+    async def fetch(sql: str, *args: object) -> list[Row]:
+        asked.append(sql)
+        return await original(sql, *args)
+
+    world.database.fetch = fetch  # type: ignore[method-assign]
+    pruned = await EventRetention(world.database, world.clock, keep_days=7).prune()
+    head, gone = (await world.store.heads([world.principal.workspace_id])).popitem()[1]
+
+    assert pruned == 1
+    assert [await world.events(run_id) for run_id in old] == [[], [], []]
+    assert await world.events(young) == before
+    assert (gone, head) == (before[0].cursor - 1, before[-1].cursor)
+    # What stays is looked up once, whatever the number of writes.
+    assert [sql.count("finished_at IS NULL") for sql in asked].count(1) == 1
+    assert asked.count(retention_module.BOUNDARY) > 2
 
 
 async def test_events_of_a_run_at_work_are_never_pruned(world: RunWorld) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from structlog.typing import EventDict
 
 from domain.kernel.jobs import Job, JobRegistry
 from tests.server_processes import RedisServer
+from workers import queue as queue_module
 from workers.actors import make_actors
 from workers.broker import make_broker
 from workers.queue import DramatiqJobQueue
@@ -190,6 +192,39 @@ async def test_a_broker_that_says_nothing_does_not_hold_up_the_loop() -> None:
     assert logged_meanwhile == []
     assert [line["event"] for line in logs] == ["job.hints_lost"]
     assert watch.sent == []
+
+
+class Stuck(Middleware):
+    """Holds the thread that sends hints until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached, self.freed = threading.Event(), threading.Event()
+
+    def before_enqueue(self, broker: Broker, message: Message[None], delay: int | None) -> None:
+        self.reached.set()
+        self.freed.wait(10)
+
+
+async def test_hints_beyond_what_may_wait_are_left_to_the_sweeper_and_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queue_module, "MOST_WAITING", 4)
+    watch, stuck = Watch(), Stuck()
+    broker, queue = queue_on("", Carried(), watch)
+    broker.add_middleware(stuck)
+
+    with capture_logs() as logs, queue:
+        queue.enqueue(JOB, "run_0")
+        stuck.reached.wait(10)
+        for number in range(1, 10):
+            queue.enqueue(JOB, f"run_{number}")
+        stuck.freed.set()
+    broker.close()
+
+    assert [ident for ident, _ in watch.sent] == [f"run_{number}" for number in range(5)]
+    assert logs == [
+        {"event": "job.hints_dropped", "log_level": "warning", "job": JOB, "waiting": 4}
+    ]
 
 
 class Bell(Middleware):
