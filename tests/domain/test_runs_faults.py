@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from domain.events.hub import Topic
 from domain.kernel.database import Database, Row, Statement
@@ -43,6 +45,11 @@ def fail_once(world: RunWorld, part: str, error: Exception) -> None:
         return await original(statements)
 
     world.database.write = write  # type: ignore[method-assign]
+
+
+def named_tasks(name: str) -> list[asyncio.Task[None]]:
+    """The tasks at work that have this name."""
+    return [task for task in asyncio.all_tasks() if task.get_name() == name]
 
 
 async def seqs(world: RunWorld, run_id: str) -> list[int | None]:
@@ -208,3 +215,32 @@ async def test_a_reader_that_goes_away_at_once_leaves_nothing_behind(world: RunW
     await asyncio.wait([reader])
 
     assert world.hub._tails == {}
+
+
+async def test_what_is_done_for_many_runs_is_logged_in_the_name_of_none(world: RunWorld) -> None:
+    gate = Gate()
+    world.model.script([TextDelta("x"), gate, *say("y")], say("z"))
+    fail_once(world, "RETURNING run_id, seq, cursor", Unavailable("away"))
+    original = world.database.fetch
+
+    async def fetch(sql: str, *args: object) -> list[Row]:
+        if "AND lease_owner IS NULL" in sql:
+            raise Unavailable("away")
+        return await original(sql, *args)
+
+    world.database.fetch = fetch  # type: ignore[method-assign]
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        async with world.process(runs=1) as runner:
+            first, second = await world.accept(), await world.accept()
+            await runner.execute(first)
+            await gate.reached.wait()
+            await runner.execute(second)
+            held = runner.held(first)
+            assert held is not None
+            await asyncio.wait_for(held.done.wait(), 20)
+            await asyncio.wait_for(asyncio.gather(*named_tasks("take-due")), 20)
+
+    named = {line["event"]: line.get("run_id") for line in logs}
+    assert named["runs.tokens_not_written"] is None
+    assert named["runs.due_not_read"] is None
+    assert named["run.released"] == first
