@@ -1,13 +1,12 @@
 """Scalars of the API: moments, JSON and counters that outgrow Int."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NewType
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
+
+from domain.kernel.moments import format_moment, parse_moment
 
 Moment = NewType("Moment", int)
 """A moment in whole microseconds since 1970-01-01 UTC; DateTime to clients."""
@@ -19,38 +18,6 @@ Long = NewType("Long", int)
 """A whole number up to 2^53 - 1."""
 
 LARGEST_LONG = 2**53 - 1
-SECOND_US = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-
-
-@lru_cache(maxsize=4096)
-def _second(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
-
-
-def format_moment(moment_us: int) -> str:
-    """Write a moment as clients see it: UTC with three digits of milliseconds."""
-    second, rest_us = divmod(moment_us, SECOND_US)
-    return f"{_second(second)}.{rest_us // 1000:03d}Z"
-
-
-def parse_moment(value: object) -> Moment:
-    """Read a moment (RFC 3339, section 5.6). Raises ValueError, also when it has no offset."""
-    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(
-            f"{value!r} is no moment; send one like 2026-11-22T09:30:00Z, with its offset to UTC."
-        )
-    day, time, fraction, offset = match.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{time}{'+00:00' if offset in 'Zz' else offset}")
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no moment: {error}.") from None
-    rest_us = int((fraction or "").ljust(6, "0")[:6])
-    return Moment((moment - _EPOCH) // timedelta(seconds=1) * SECOND_US + rest_us)
 
 
 def parse_long(value: object) -> Long:

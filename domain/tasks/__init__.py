@@ -1,0 +1,1 @@
+"""Tasks: instructions that run on demand, at given times or on a schedule."""

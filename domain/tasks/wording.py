@@ -1,0 +1,177 @@
+"""Schedules in plain words. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from domain.kernel.moments import EPOCH, MICROSECOND
+from domain.tasks.cron import CronTimes, cron_times
+from domain.tasks.schedule import Adhoc, Cron, Planned, Schedule
+
+MOST_CLOCK_TIMES = 6
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
+Values = Sequence[int | str]
+
+
+def summary(schedule: Schedule) -> str:
+    """Say when a schedule is due, such as `At 09:00, Monday to Friday, Europe/Berlin`."""
+    match schedule:
+        case Adhoc(run_now=True):
+            return "Once at once, then on demand"
+        case Adhoc():
+            return "On demand"
+        case Planned(times=times):
+            return _planned(times)
+        case Cron(expression=expression, timezone=timezone):
+            times = cron_times(expression, timezone)
+            return ", ".join([_clock(times), *_days(times), *_months(times), timezone])
+
+
+def _planned(times: Sequence[int]) -> str:
+    first, last = (_minute(moment_us) for moment_us in (times[0], times[-1]))
+    if len(times) == 1:
+        return f"Once, at {first} UTC"
+    return f"{len(times)} times, from {first} to {last} UTC"
+
+
+def _minute(moment_us: int) -> str:
+    return (EPOCH + moment_us * MICROSECOND).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _clock(times: CronTimes) -> str:
+    minutes = _numbers(times.fields[0], 60)
+    hours = _numbers(times.fields[1], 24)
+    if len(minutes) * len(hours) <= MOST_CLOCK_TIMES:
+        return f"At {_listed([f'{hour:02}:{minute:02}' for hour in hours for minute in minutes])}"
+    step = _step(minutes, 60)
+    if len(hours) == 24:
+        if step is not None and minutes[0] == 0:
+            return "Every minute" if step == 1 else f"Every {step} minutes"
+        return f"Every hour{_at_minutes(minutes)}"
+    if step is not None and minutes[0] == 0:
+        rhythm = "Every minute" if step == 1 else f"Every {step} minutes"
+        return f"{rhythm} {_within(hours)}"
+    hourly = _step(hours, 24)
+    if hourly is not None and hours[0] == 0:
+        return f"Every {hourly} hours{_at_minutes(minutes)}"
+    if minutes == [0] and hours == list(range(hours[0], hours[-1] + 1)):
+        return f"Every hour from {hours[0]:02}:00 to {hours[-1]:02}:00"
+    return f"At {_named_minutes(minutes)} of {_named_hours(hours)}"
+
+
+def _at_minutes(minutes: Sequence[int]) -> str:
+    return "" if list(minutes) == [0] else f" at {_named_minutes(minutes)}"
+
+
+def _named_minutes(minutes: Sequence[int]) -> str:
+    noun = "minute" if len(minutes) == 1 else "minutes"
+    return f"{noun} {_listed(_spans(minutes, [str(minute) for minute in range(60)]))}"
+
+
+def _named_hours(hours: Sequence[int]) -> str:
+    noun = "hour" if len(hours) == 1 else "hours"
+    return f"{noun} {_listed(_spans(hours, [str(hour) for hour in range(24)]))}"
+
+
+def _within(hours: Sequence[int]) -> str:
+    if list(hours) == list(range(hours[0], hours[-1] + 1)):
+        return f"from {hours[0]:02}:00 to {hours[-1]:02}:59"
+    return f"in {_named_hours(hours)}"
+
+
+def _step(numbers: Sequence[int], whole: int) -> int | None:
+    """Distance between evenly spread values that also fits from the last to the first."""
+    if len(numbers) < 2 or whole % len(numbers):
+        return None
+    step = whole // len(numbers)
+    even = list(range(numbers[0], numbers[0] + whole, step))
+    return step if list(numbers) == even else None
+
+
+def _days(times: CronTimes) -> list[str]:
+    by_date, by_weekday = _dates(times), _weekdays(times)
+    if by_date and by_weekday:
+        # The day of the month and the nth weekday narrow each other; plain days add up.
+        narrows = times.walker.nth_weekday_of_month or times.walker.nearest_weekday
+        return [f"{by_date} {'if it is' if narrows else 'or'} {by_weekday}"]
+    if by_date or by_weekday:
+        return [by_date or by_weekday]
+    return [] if _clock(times).startswith("Every") else ["every day"]
+
+
+def _dates(times: CronTimes) -> str:
+    nearest = sorted(times.walker.nearest_weekday)
+    if nearest:
+        return f"on the weekday nearest to day {_listed([str(day) for day in nearest])}"
+    days = times.fields[2]
+    if list(days) == ["*"]:
+        return ""
+    numbers = [day for day in days if isinstance(day, int)]
+    parts: list[str] = []
+    if numbers:
+        named = _listed(_spans(numbers, [str(day) for day in range(32)]))
+        parts.append(f"day {named}" if len(numbers) == 1 else f"days {named}")
+    if "l" in days:
+        parts.append("the last day")
+    return f"on {' and '.join(parts)} of the month"
+
+
+def _weekdays(times: CronTimes) -> str:
+    nth = times.walker.nth_weekday_of_month
+    if nth:
+        named = [
+            f"the {'last' if str(place) == 'l' else ORDINALS[place - 1]} {_weekday(day)}"
+            for day, places in sorted(nth.items(), key=lambda item: str(item[0]))
+            for place in sorted(places, key=str)
+        ]
+        return f"{_listed(named)} of the month"
+    days = times.fields[4]
+    if list(days) == ["*"]:
+        return ""
+    # Weeks are read from Monday, so that a weekend is one span.
+    week = [*WEEKDAYS[1:], WEEKDAYS[0]]
+    places = sorted((int(day) - 1) % 7 for day in days)
+    return _listed(_spans(places, week))
+
+
+def _weekday(day: int | str) -> str:
+    return "day" if day == "*" else WEEKDAYS[int(day)]
+
+
+def _months(times: CronTimes) -> list[str]:
+    months = times.fields[3]
+    if list(months) == ["*"]:
+        return []
+    return [f"in {_listed(_spans([int(month) - 1 for month in months], MONTHS))}"]
+
+
+def _numbers(values: Values, whole: int) -> list[int]:
+    if list(values) == ["*"]:
+        return list(range(whole))
+    return sorted(int(value) for value in values)
+
+
+def _spans(numbers: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Name sorted numbers, three and more in a row as one span."""
+    rows: list[list[int]] = []
+    for number in numbers:
+        if rows and rows[-1][-1] == number - 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    named: list[str] = []
+    for row in rows:
+        if len(row) > 2:
+            named.append(f"{names[row[0]]} to {names[row[-1]]}")
+        else:
+            named += [names[number] for number in row]
+    return named
+
+
+def _listed(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
