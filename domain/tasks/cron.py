@@ -124,7 +124,7 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     fields = five_fields(expression)
     zone = zone_named(timezone)
     for name, field in zip(FIELD_NAMES, fields, strict=True):
-        _check_field(name, field)
+        check_field(name, field)
     exact = " ".join("*" if _EVERY_ONE.fullmatch(field) else field for field in fields)
     try:
         walker = croniter(
@@ -140,10 +140,10 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     return CronTimes(expression=" ".join(fields), zone=zone, walker=walker)
 
 
-def _check_field(name: str, field: str) -> None:
+def check_field(name: str, field: str) -> None:
     """Refuse what croniter refuses, and what it would draw at random."""
     allowed = f"{field[:40]!r} is no {name}; use {ALLOWED[name]}, with , - * and /."
-    if not field.isascii():
+    if not field.isascii() or field.split() != [field]:
         raise CronError(allowed, field=name)
     if field[0] in "rRhH":
         message = f"{field[:40]!r} is drawn at random; name the {name}, or use a task's jitter."

@@ -51,7 +51,7 @@ def _clock(times: CronTimes) -> str:
     if len(hours) == 24:
         if step is not None and minutes[0] == 0:
             return "Every minute" if step == 1 else f"Every {step} minutes"
-        return f"Every hour{_at_minutes(minutes)}"
+        return _rhythm(minutes) or f"Every hour{_at_minutes(minutes)}"
     if step is not None and minutes[0] == 0:
         rhythm = "Every minute" if step == 1 else f"Every {step} minutes"
         return f"{rhythm} {_within(hours)}"
@@ -61,6 +61,16 @@ def _clock(times: CronTimes) -> str:
     if minutes == [0] and hours == list(range(hours[0], hours[-1] + 1)):
         return f"Every hour from {hours[0]:02}:00 to {hours[-1]:02}:00"
     return f"At {_named_minutes(minutes)} of {_named_hours(hours)}"
+
+
+def _rhythm(minutes: Sequence[int]) -> str:
+    """Name minutes that lie evenly in each hour, but not from one hour to the next."""
+    if len(minutes) < 4:
+        return ""
+    step = minutes[1] - minutes[0]
+    if list(minutes) != list(range(minutes[0], 60, step)):
+        return ""
+    return f"Every {step} minutes from minute {minutes[0]} of every hour"
 
 
 def _at_minutes(minutes: Sequence[int]) -> str:
@@ -124,7 +134,7 @@ def _weekdays(times: CronTimes) -> str:
     nth = times.walker.nth_weekday_of_month
     if nth:
         named = [
-            f"the {'last' if str(place) == 'l' else ORDINALS[place - 1]} {_weekday(day)}"
+            f"the {'last' if str(place) == 'l' else ORDINALS[place - 1]} {WEEKDAYS[int(day)]}"
             for day, places in sorted(nth.items(), key=lambda item: str(item[0]))
             for place in sorted(places, key=str)
         ]
@@ -136,10 +146,6 @@ def _weekdays(times: CronTimes) -> str:
     week = [*WEEKDAYS[1:], WEEKDAYS[0]]
     places = sorted((int(day) - 1) % 7 for day in days)
     return _listed(_spans(places, week))
-
-
-def _weekday(day: int | str) -> str:
-    return "day" if day == "*" else WEEKDAYS[int(day)]
 
 
 def _months(times: CronTimes) -> list[str]:
