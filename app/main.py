@@ -37,6 +37,7 @@ async def create_app(container: Container) -> ASGIApp:
         conversations=container.conversations,
         runs=container.runs,
         tools=container.tools,
+        feed=container.feed,
         server=server,
         clock=container.clock,
     )

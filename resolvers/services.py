@@ -9,6 +9,7 @@ from domain.access.scopes import Principal
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
 from domain.conversations.service import ConversationService
+from domain.events.feed import WorkspaceFeed
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.runs.service import RunService
@@ -39,6 +40,7 @@ class Services:
     conversations: ConversationService
     runs: RunService
     tools: ToolRegistry
+    feed: WorkspaceFeed
     server: ServerPort
     clock: Clock
     views: EventViews = field(default_factory=EventViews)

@@ -337,13 +337,20 @@ def event_of(record: EventRecord) -> RunEvent | None:
 
 def _common(record: EventRecord, run_id: str) -> Common:
     return {
-        "cursor": encode_cursor(record.workspace_id, record.cursor),
-        "trace_id": record.trace_id,
-        "occurred_at": Moment(record.occurred_at),
+        **base_fields(record),
         "seq": record.seq,
         "run_id": encode_id(Kind.RUN, run_id),
         "parent_run_id": optional_id(Kind.RUN, record.parent_run_id),
         "depth": record.depth,
+    }
+
+
+def base_fields(record: EventRecord) -> Common:
+    """What every event has, as arguments of its class."""
+    return {
+        "cursor": encode_cursor(record.workspace_id, record.cursor),
+        "trace_id": record.trace_id,
+        "occurred_at": Moment(record.occurred_at),
     }
 
 

@@ -14,6 +14,7 @@ from app.graphql.engine import Call, GraphQLEngine
 from app.graphql.params import GraphQLParams
 from domain.access.scopes import Principal, Scope
 from domain.access.service import AccessService
+from domain.events.feed import WorkspaceFeed
 from domain.kernel.tracing import TraceContext
 from domain.runs.runner import Runner
 from resolvers.root import build_schema
@@ -119,6 +120,7 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
             conversations=runs.conversations,
             runs=runs.service(runner),
             tools=ledger_tools(runs.effects),
+            feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
             server=StaticServer(),
             clock=runs.clock,
         )
