@@ -17,6 +17,7 @@ from domain.access.audit import AuditTrail
 from domain.access.rows import WorkspaceRow
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
+from domain.behavior.service import BehaviorService
 from domain.conversations.service import ConversationService
 from domain.events.feed import WorkspaceFeed
 from domain.events.hub import Hub
@@ -31,6 +32,7 @@ from domain.models.providers import ModelProviders
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
 from domain.runs.engine import RunEngine
+from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
@@ -78,6 +80,7 @@ class Container:
     feed: WorkspaceFeed
     access: AccessService
     agents: AgentService
+    behavior: BehaviorService
     conversations: ConversationService
     models: ModelProviders
     tools: ToolRegistry
@@ -130,6 +133,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             feed=WorkspaceFeed(hub, services.store, clock),
             access=services.access,
             agents=services.agents,
+            behavior=services.behavior,
             conversations=services.conversations,
             models=services.models,
             tools=services.tools,
@@ -169,6 +173,9 @@ class _Services:
         self.audit = AuditTrail(database, clock, self._ids)
         self.access = AccessService(database, clock, self._ids)
         self.store = EventStore(database, bus)
+        self.behavior = BehaviorService(
+            database, store=self.store, audit=self.audit, clock=clock, ids=self._ids
+        )
         self.models = model_clients(settings)
         folders = WorkspaceFolders(settings.workspace_files)
         self.tools = ToolRegistry(builtin_tools(folders.tree_of))
@@ -195,6 +202,7 @@ class _Services:
         journal = Journal(self._database, self.store, tokens, self._clock)
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
+            guidance=Guidance(self._database, self._clock),
             calls=CallRunner(self._clock, self._ids, self.audit),
             journal=journal,
             tokens=tokens,

@@ -31,6 +31,7 @@ APP = "gob"
 ROWS = [
     "domain.access.rows",
     "domain.agents.rows",
+    "domain.behavior.rows",
     "domain.conversations.rows",
     "domain.runs.rows",
 ]

@@ -14,6 +14,7 @@ from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
+from domain.behavior.service import BehaviorService
 from domain.conversations.service import ConversationService
 from domain.events.hub import Hub
 from domain.events.records import EventRecord
@@ -25,6 +26,7 @@ from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
 from domain.runs.engine import RunEngine
+from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
@@ -87,6 +89,7 @@ class RunWorld:
     model: ScriptedModel
     effects: Effects
     agents: AgentService
+    behavior: BehaviorService
     conversations: ConversationService
     principal: Principal
     hub: Hub
@@ -100,6 +103,7 @@ class RunWorld:
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), ledger_tools(self.effects)
             ),
+            guidance=Guidance(self.database, self.clock),
             calls=CallRunner(self.clock, self.ids, self.audit()),
             journal=journal,
             tokens=tokens,
@@ -211,6 +215,13 @@ async def run_world(database: Database) -> AsyncGenerator[RunWorld, None]:
             model=ScriptedModel(),
             effects=Effects(),
             agents=agents,
+            behavior=BehaviorService(
+                database,
+                store=store,
+                audit=AuditTrail(database, clock, ids),
+                clock=clock,
+                ids=ids,
+            ),
             conversations=ConversationService(database, clock, ids),
             principal=Principal(
                 workspace_id=workspace.id,

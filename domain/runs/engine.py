@@ -32,6 +32,7 @@ from domain.models.ports import (
 from domain.runs.calls import CallDone, CallRunner
 from domain.runs.context import ContextBuilder, Turn
 from domain.runs.failures import RunFailedError, failure_of
+from domain.runs.guidance import Guidance, guided
 from domain.runs.journal import Journal, LeaseLostError, RunEnd
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.messages import EndMessages
@@ -51,6 +52,7 @@ class RunEngine:
         self,
         *,
         contexts: ContextBuilder,
+        guidance: Guidance,
         calls: CallRunner,
         journal: Journal,
         tokens: TokenWriter,
@@ -59,6 +61,7 @@ class RunEngine:
         ids: IdSource,
     ) -> None:
         self._contexts = contexts
+        self._guidance = guidance
         self._calls = calls
         self._journal = journal
         self._tokens = tokens
@@ -180,14 +183,15 @@ class RunEngine:
         drafts: Sequence[EventDraft],
     ) -> StepStart:
         step = self._next_step(work, turn.provider, turn.model)
-        await self._journal.progress(work, [*statements, step.statement()], drafts)
-        return step
+        results = await self._journal.progress(work, [*statements, step.statement()], drafts)
+        return step.begun(results[-1])
 
     async def _ask(self, work: Work, turn: Turn, step: StepStart) -> ModelAnswer:
         """Stream one model call. Raises ModelError; the text so far stays in `work`."""
+        words = await self._guidance.words(step.behavior_version_id)
         request = ModelRequest(
             model=turn.model,
-            messages=turn.messages,
+            messages=guided(turn.messages, words),
             tools=turn.specs,
             parameters=turn.parameters,
             traceparent=work.traceparent,

@@ -9,7 +9,7 @@ import asyncpg
 
 from domain.events.records import EventDraft
 from domain.events.store import EventStore
-from domain.kernel.database import Database, Statement, WriteRefusedError
+from domain.kernel.database import Database, Row, Statement, WriteRefusedError
 from domain.kernel.errors import Unavailable
 from domain.kernel.ports import Clock
 from domain.runs.state import RunStatus
@@ -78,10 +78,14 @@ class Journal:
 
     async def progress(
         self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
-    ) -> None:
-        """Write steps and events of a run that goes on. Raises LeaseLostError."""
+    ) -> list[list[Row]]:
+        """Write steps and events of a run that goes on; return the rows of each statement.
+
+        Raises LeaseLostError.
+        """
         fence = Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True)
-        await self._write(work, [fence, *statements], drafts)
+        results = await self._write(work, [fence, *statements], drafts)
+        return results[1 : 1 + len(statements)]
 
     async def end(
         self,
@@ -118,11 +122,11 @@ class Journal:
 
     async def _write(
         self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
-    ) -> None:
+    ) -> list[list[Row]]:
         """Write to the end even when cancelled: numbers that were given out leave no gap."""
         writing = asyncio.create_task(self._commit(work, statements, drafts))
         try:
-            await asyncio.shield(writing)
+            return await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
             if isinstance(writing.exception(), LeaseLostError):
@@ -131,7 +135,7 @@ class Journal:
 
     async def _commit(
         self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
-    ) -> None:
+    ) -> list[list[Row]]:
         batch = list(statements)
         if drafts:
             batch += self._store.append(work.workspace_id, drafts)
@@ -157,6 +161,7 @@ class Journal:
             raise LeaseLostError(work.run_id)
         if drafts:
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
+        return results
 
     @staticmethod
     def _fence(work: Work) -> tuple[str, int, str]:

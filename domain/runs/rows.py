@@ -126,6 +126,7 @@ class RunStepRow(BaseRow):
         error_message: str | None
         error_retryable: bool | None
         usage: dict[str, int] | None
+        behavior_version_id: str | None
         trace_id: str
         started_at: int
         finished_at: int | None
@@ -148,6 +149,7 @@ class RunStepRow(BaseRow):
         error_message = fields.TextField(null=True)
         error_retryable = fields.BooleanField(null=True)
         usage = json_field(null=True)
+        behavior_version_id = id_field(null=True)
         trace_id = fields.TextField()
         started_at = moment_field()
         finished_at = moment_field(null=True)

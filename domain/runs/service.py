@@ -290,9 +290,10 @@ class RunService(RunQueries):
         work = Work(_claim_of(new))
         first = runner.engine.first_step(work, provider=model.provider, model=model.name)
         drafts: list[EventDraft] = [work.draft(EventType.RUN_STARTED, {}, new.created_at)]
-        store = self._parts.store
+        store, place = self._parts.store, len(statements)
         statements += [first.statement(), *store.append(new.workspace_id, drafts)]
         results = await self._parts.database.write(statements)
+        first = first.begun(results[place])
         runner.hold(Claimed(work=work, past=(), orders=()), first=first)
         store.announce(new.workspace_id, store.head_of(results), drafts)
 

@@ -1,17 +1,20 @@
 """Steps of a run as statements: begun before the outside is asked, ended with its answer."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from domain.kernel.database import Statement
+from domain.behavior.writes import version_in_force
+from domain.kernel.database import Row, Statement
 from domain.models.ports import TokenUsage, ToolCall
 from domain.runs.state import StepKind, StepStatus
 from domain.runs.work import RunFailure, dumps
 
-INSERT = """
+INSERT = f"""
 INSERT INTO run_step (id, workspace_id, run_id, position, kind, status, provider, name, call_id,
-                      arguments, trace_id, started_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                      arguments, trace_id, started_at, behavior_version_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {version_in_force("$2")})
+RETURNING behavior_version_id
 """
 
 END_MODEL = """
@@ -48,9 +51,16 @@ class StepStart:
     arguments: object = None
     reopened: bool = False
     """True for a call whose worker was lost while it ran."""
+    behavior_version_id: str | None = None
+    """Rules in force when the step was written; None before that, and where there are none."""
+
+    def begun(self, rows: Sequence[Row]) -> "StepStart":
+        """The step as it was written, by what its statement returned."""
+        version_id = rows[0][0]
+        return self if version_id is None else replace(self, behavior_version_id=version_id)
 
     def statement(self) -> Statement:
-        """Insert the step as RUNNING."""
+        """Insert the step as RUNNING, under the rules in force at this moment."""
         return Statement(
             INSERT,
             (

@@ -1,0 +1,112 @@
+"""Behavior profiles and their versions, as clients find them."""
+
+from collections.abc import Iterable
+
+from tortoise.queryset import QuerySet
+
+from domain.access.scopes import Principal, Scope
+from domain.behavior.patch import BehaviorDiff, diff
+from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
+from domain.behavior.rules import NO_RULES, read
+from domain.behavior.writes import insert_default
+from domain.kernel.database import Database
+from domain.kernel.ids import IdSource
+from domain.kernel.paging import Page, PageRequest, paginate
+from domain.kernel.ports import Clock
+
+
+class BehaviorQueries:
+    """Reads behavior of the caller's workspace, which always has one active profile."""
+
+    def __init__(self, database: Database, clock: Clock, ids: IdSource) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+
+    async def profile(
+        self, principal: Principal, profile_id: str | None = None
+    ) -> BehaviorProfileRow | None:
+        """Return one profile, the workspace's without an id; None when unknown."""
+        principal.needs(Scope.BEHAVIOR_READ)
+        if profile_id is None:
+            return await self._active(principal.workspace_id)
+        return await self._profiles(principal).filter(id=profile_id).first()
+
+    async def profiles(self, principal: Principal) -> list[BehaviorProfileRow]:
+        """List every profile by name."""
+        principal.needs(Scope.BEHAVIOR_READ)
+        await self._active(principal.workspace_id)
+        return await self._profiles(principal).order_by("name")
+
+    async def versions(
+        self, principal: Principal, profile_id: str, page: PageRequest
+    ) -> Page[BehaviorVersionRow]:
+        """List the versions of a profile, newest first. Raises BadCursor."""
+        principal.needs(Scope.BEHAVIOR_READ)
+        return await paginate(
+            self._versions(principal).filter(profile_id=profile_id),
+            sort=("version", "id"),
+            descending=True,
+            request=page,
+            database=self._database,
+            within=profile_id,
+        )
+
+    async def version(self, principal: Principal, version_id: str) -> BehaviorVersionRow | None:
+        """Return one version, None when unknown."""
+        return (await self.versions_by_ids(principal, [version_id])).get(version_id)
+
+    async def diff(
+        self, principal: Principal, profile_id: str, *, older: int, newer: int
+    ) -> BehaviorDiff | None:
+        """Compare two versions by number, 0 being none; None when one does not exist."""
+        principal.needs(Scope.BEHAVIOR_READ)
+        before, after = [
+            await self._rules_at(principal, profile_id, number) for number in (older, newer)
+        ]
+        if before is None or after is None:
+            return None
+        return diff(read(before), read(after), from_version=older, to_version=newer)
+
+    async def profiles_by_ids(
+        self, principal: Principal, ids: Iterable[str]
+    ) -> dict[str, BehaviorProfileRow]:
+        """Return the profiles that exist, by id; also for those who see runs."""
+        principal.needs_any(Scope.BEHAVIOR_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
+        rows = await self._profiles(principal).filter(id__in=list(ids))
+        return {row.id: row for row in rows}
+
+    async def versions_by_ids(
+        self, principal: Principal, ids: Iterable[str]
+    ) -> dict[str, BehaviorVersionRow]:
+        """Return the versions that exist, by id; also for those who see runs."""
+        principal.needs_any(Scope.BEHAVIOR_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
+        rows = await self._versions(principal).filter(id__in=list(ids))
+        return {row.id: row for row in rows}
+
+    async def _active(self, workspace_id: str) -> BehaviorProfileRow:
+        """Return the workspace's profile, making it on first need, also with many processes."""
+        rows = BehaviorProfileRow.filter(workspace_id=workspace_id, active=True)
+        query = rows.using_db(self._database.reader)
+        found = await query.first()
+        if found is None:
+            insertion = insert_default(self._ids(), workspace_id, self._clock.now_us())
+            await self._database.write([insertion])
+            found = await query.get()
+        return found
+
+    async def _rules_at(self, principal: Principal, profile_id: str, number: int) -> str | None:
+        """The written rules of a version; None when the profile never had it."""
+        if number == 0 and await self._profiles(principal).filter(id=profile_id).exists():
+            return NO_RULES
+        rows = self._versions(principal).filter(profile_id=profile_id, version=number)
+        found = await rows.first()
+        return None if found is None else found.rules
+
+    def _profiles(self, principal: Principal) -> QuerySet[BehaviorProfileRow]:
+        rows = BehaviorProfileRow.filter(workspace_id=principal.workspace_id)
+        return rows.using_db(self._database.reader)
+
+    def _versions(self, principal: Principal) -> QuerySet[BehaviorVersionRow]:
+        rows = BehaviorVersionRow.filter(workspace_id=principal.workspace_id)
+        return rows.using_db(self._database.reader)

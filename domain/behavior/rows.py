@@ -1,0 +1,61 @@
+"""Rows of behavior profiles and of every version of their rules."""
+
+from typing import TYPE_CHECKING
+
+from tortoise import fields
+
+from domain.kernel.rows import BaseRow, id_field, moment_field
+
+
+class BehaviorProfileRow(BaseRow):
+    """A set of rules by name; `version` is 0 and `version_id` None until it is adjusted."""
+
+    if TYPE_CHECKING:
+        workspace_id: str
+        name: str
+        description: str
+        active: bool
+        version: int
+        version_id: str | None
+        updated_at: int
+    else:
+        workspace_id = id_field()
+        name = fields.TextField()
+        description = fields.TextField()
+        active = fields.BooleanField()
+        version = fields.IntField()
+        version_id = id_field(null=True)
+        updated_at = moment_field()
+
+    class Meta(BaseRow.Meta):
+        """The table."""
+
+        abstract = False
+        table = "behavior_profile"
+
+
+class BehaviorVersionRow(BaseRow):
+    """The rules of a profile as they were saved once; `rules` is what `written` made of them."""
+
+    if TYPE_CHECKING:
+        workspace_id: str
+        profile_id: str
+        version: int
+        rules: str
+        restored_from: int | None
+        comment: str | None
+        created_by: str
+    else:
+        workspace_id = id_field()
+        profile_id = id_field()
+        version = fields.IntField()
+        rules = fields.TextField()
+        restored_from = fields.IntField(null=True)
+        comment = fields.TextField(null=True)
+        created_by = fields.TextField()
+
+    class Meta(BaseRow.Meta):
+        """The table."""
+
+        abstract = False
+        table = "behavior_version"
