@@ -34,6 +34,7 @@ async def create_app(container: Container) -> ASGIApp:
     services = Services(
         access=container.access,
         agents=container.agents,
+        behavior=container.behavior,
         conversations=container.conversations,
         runs=container.runs,
         tools=container.tools,

@@ -7,6 +7,8 @@ from domain.access.rows import ApiKeyRow, WorkspaceRow
 from domain.access.scopes import Principal, Scope
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
+from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
+from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.runs.queries import RunFilter, RunOrder, UsageTotal
@@ -36,6 +38,9 @@ class RequestLoaders:
         self._active = Batch(self._fetch_active)
         self._totals = Batch(self._fetch_totals)
         self._positions = Batch(self._fetch_positions)
+        self._profiles = Batch(self._fetch_profiles)
+        self._versions = Batch(self._fetch_versions)
+        self._followed = Batch(self._fetch_followed)
 
     async def workspace(self, workspace_id: str) -> WorkspaceRow | None:
         """Workspace of the caller; no other is visible."""
@@ -110,6 +115,37 @@ class RequestLoaders:
         """Runs ahead of a queued run."""
         return await self._positions.load(run_id)
 
+    async def behavior_profile(self, profile_id: str) -> BehaviorProfileRow | None:
+        """Behavior profile by id."""
+        return await self._profiles.load(profile_id)
+
+    async def active_behavior(self) -> BehaviorProfileRow:
+        """Behavior profile of the caller's workspace."""
+        return await self._services.behavior.active(self._principal)
+
+    async def behavior_version(self, version_id: str) -> BehaviorVersionRow | None:
+        """Behavior version by id."""
+        return await self._versions.load(version_id)
+
+    async def behavior_versions(
+        self, profile_id: str, page: PageRequest
+    ) -> Page[BehaviorVersionRow]:
+        """Versions of a behavior profile, newest first."""
+        return await self._services.behavior.versions(self._principal, profile_id, page)
+
+    async def behavior_diff(
+        self, profile_id: str, *, older: int, newer: int
+    ) -> BehaviorDiff | None:
+        """What differs between two versions of a behavior profile."""
+        return await self._services.behavior.diff(
+            self._principal, profile_id, older=older, newer=newer
+        )
+
+    async def behavior_of(self, run_id: str) -> list[BehaviorVersionRow]:
+        """Behavior versions that a run follows, the workspace's first."""
+        followed = await self._followed.load(run_id)
+        return [] if followed is None else await self._versions.load_many([followed])
+
     def tool(self, name: str) -> ToolManifest | None:
         """Tool by name."""
         self._principal.needs_any(Scope.TOOLS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
@@ -142,3 +178,12 @@ class RequestLoaders:
 
     async def _fetch_positions(self, ids: Sequence[str]) -> Mapping[str, int]:
         return await self._services.runs.queue_positions(self._principal, ids)
+
+    async def _fetch_profiles(self, ids: Sequence[str]) -> Mapping[str, BehaviorProfileRow]:
+        return await self._services.behavior.profiles_by_ids(self._principal, ids)
+
+    async def _fetch_versions(self, ids: Sequence[str]) -> Mapping[str, BehaviorVersionRow]:
+        return await self._services.behavior.versions_by_ids(self._principal, ids)
+
+    async def _fetch_followed(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+        return await self._services.runs.behavior_of(self._principal, run_ids)

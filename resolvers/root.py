@@ -5,27 +5,30 @@ from graphql import GraphQLInputObjectType, parse, print_ast
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers.agents import AgentsMutation, AgentsQuery
+from resolvers.behavior import BehaviorMutation, BehaviorQuery
 from resolvers.conversations import ConversationsMutation, ConversationsQuery
+from resolvers.events import EventsSubscription
 from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
 from resolvers.server import ServerQuery
 from resolvers.tools import ToolsQuery
+from schema.behavior_events import BehaviorUpdate
 from schema.declare import api_type
 from schema.scalars import SCALARS
 from schema.steps import ModelCallStep, ToolCallStep
 
 
 @api_type
-class Query(ServerQuery, AgentsQuery, ConversationsQuery, RunsQuery, ToolsQuery):
+class Query(ServerQuery, AgentsQuery, BehaviorQuery, ConversationsQuery, RunsQuery, ToolsQuery):
     """Reads; a missing object is null, not an error."""
 
 
 @api_type
-class Mutation(AgentsMutation, ConversationsMutation, RunsMutation):
+class Mutation(AgentsMutation, BehaviorMutation, ConversationsMutation, RunsMutation):
     """Changes; each takes one input and answers a success or a typed error."""
 
 
 @api_type
-class Subscription(RunsSubscription):
+class Subscription(EventsSubscription, RunsSubscription):
     """Streams; each replays what came after the cursor, then goes on live, with heartbeats in between."""  # noqa: E501 - the words of the contract
 
 
@@ -35,7 +38,7 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ModelCallStep, ToolCallStep],
+        types=[ModelCallStep, ToolCallStep, BehaviorUpdate],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     core = schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public way

@@ -8,6 +8,7 @@ import strawberry
 from domain.access.scopes import Principal
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
+from domain.behavior.service import BehaviorService
 from domain.conversations.service import ConversationService
 from domain.events.feed import WorkspaceFeed
 from domain.kernel.ports import Clock
@@ -37,6 +38,7 @@ class Services:
 
     access: AccessService
     agents: AgentService
+    behavior: BehaviorService
     conversations: ConversationService
     runs: RunService
     tools: ToolRegistry

@@ -11,6 +11,8 @@ from strawberry.schema_directive import Location
 from domain.access.rows import ApiKeyRow, WorkspaceRow
 from domain.access.scopes import Principal
 from domain.access.scopes import Scope as DomainScope
+from schema.behavior import BehaviorProfile
+from schema.context import Info
 from schema.declare import api_enum, api_type
 from schema.ids import Kind, encode_id
 from schema.relay import Node
@@ -69,6 +71,11 @@ class Workspace(Node):
             name=row.name,
             created_at=Moment(row.created_at),
         )
+
+    @field(description="Profile in force for every agent of the workspace.")
+    async def behavior_profile(self, info: Info) -> BehaviorProfile:
+        """Load it."""
+        return BehaviorProfile.of(await info.context.loaders.active_behavior())
 
 
 @api_type

@@ -9,6 +9,8 @@ from domain.access.rows import ApiKeyRow, WorkspaceRow
 from domain.access.scopes import Principal
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
+from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
+from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.kernel.tracing import TraceContext
@@ -90,6 +92,34 @@ class Loaders(Protocol):
 
     async def queue_position(self, run_id: str) -> int | None:
         """Runs ahead of a queued run."""
+        ...
+
+    async def behavior_profile(self, profile_id: str) -> BehaviorProfileRow | None:
+        """Behavior profile by id."""
+        ...
+
+    async def active_behavior(self) -> BehaviorProfileRow:
+        """Behavior profile of the caller's workspace."""
+        ...
+
+    async def behavior_version(self, version_id: str) -> BehaviorVersionRow | None:
+        """Behavior version by id."""
+        ...
+
+    async def behavior_versions(
+        self, profile_id: str, page: PageRequest
+    ) -> Page[BehaviorVersionRow]:
+        """Versions of a behavior profile, newest first."""
+        ...
+
+    async def behavior_diff(
+        self, profile_id: str, *, older: int, newer: int
+    ) -> BehaviorDiff | None:
+        """What differs between two versions of a behavior profile."""
+        ...
+
+    async def behavior_of(self, run_id: str) -> list[BehaviorVersionRow]:
+        """Behavior versions that a run follows, the workspace's first."""
         ...
 
     def tool(self, name: str) -> ToolManifest | None:

@@ -29,6 +29,9 @@ class Kind(Enum):
     RUN = "run"
     STEP = "step"
     TOOL = "tool"
+    BEHAVIOR_PROFILE = "profile"
+    BEHAVIOR_VERSION = "ruleset"
+    BEHAVIOR_RULE = "rule"
 
     @property
     def noun(self) -> str:
@@ -45,6 +48,9 @@ _NOUNS = {
     Kind.RUN: "run",
     Kind.STEP: "step",
     Kind.TOOL: "tool",
+    Kind.BEHAVIOR_PROFILE: "behavior profile",
+    Kind.BEHAVIOR_VERSION: "behavior version",
+    Kind.BEHAVIOR_RULE: "behavior rule",
 }
 _BY_NOUN = {noun.lower().replace(" ", ""): kind for kind, noun in _NOUNS.items()}
 _KINDS = {kind.value: kind for kind in Kind}

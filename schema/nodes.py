@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from domain.kernel.errors import Forbidden
 from schema.access import ApiKey, Workspace
 from schema.agents import Agent
+from schema.behavior import BehaviorProfile, BehaviorVersion
 from schema.context import Loaders
 from schema.conversations import Conversation, Message
 from schema.ids import Kind
@@ -54,6 +55,21 @@ async def _tool(loaders: Loaders, raw: str) -> Node | None:
     return None if manifest is None else Tool.of(manifest)
 
 
+async def _behavior_profile(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.behavior_profile(raw)
+    return None if row is None else BehaviorProfile.of(row)
+
+
+async def _behavior_version(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.behavior_version(raw)
+    return None if row is None else BehaviorVersion.of(row)
+
+
+async def _no_node(_: Loaders, _raw: str) -> Node | None:
+    """Rules have ids, and are only found in their profile."""
+    return None
+
+
 _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.WORKSPACE: _workspace,
     Kind.API_KEY: _api_key,
@@ -63,6 +79,9 @@ _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.RUN: _run,
     Kind.STEP: _step,
     Kind.TOOL: _tool,
+    Kind.BEHAVIOR_PROFILE: _behavior_profile,
+    Kind.BEHAVIOR_VERSION: _behavior_version,
+    Kind.BEHAVIOR_RULE: _no_node,
 }
 
 

@@ -13,6 +13,7 @@ from domain.runs import queries
 from domain.runs.context import narrowed_limits
 from domain.runs.rows import RunRow
 from schema.agents import Agent, RunLimits
+from schema.behavior import BehaviorVersion
 from schema.context import Info
 from schema.conversations import Conversation
 from schema.declare import api_enum, api_input, api_type
@@ -106,6 +107,12 @@ class Run(Node):
         if row is None:
             raise NotFound(Kind.AGENT.noun, encode_id(Kind.AGENT, self.row.agent_id))
         return Agent.of(row)
+
+    @field(description="Behavior versions in force, the workspace's first.")
+    async def behavior_versions(self, info: Info) -> list[BehaviorVersion]:
+        """Load those of its latest step."""
+        rows = await info.context.loaders.behavior_of(self.row.id)
+        return [BehaviorVersion.of(row) for row in rows]
 
     @field(description="Conversation it works in; null when it has none.")
     async def conversation(self, info: Info) -> Conversation | None:

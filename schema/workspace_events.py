@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from domain.events.records import EventRecord
+from schema.behavior_events import BehaviorUpdate
 from schema.events import Event
 
-_SHOW: Mapping[str, Callable[[EventRecord], Event]] = {}
+_SHOW: Mapping[str, Callable[[EventRecord], Event]] = {
+    "BehaviorUpdate": BehaviorUpdate.of,
+}
 """Makes the public object of a record. The classes, `of(record)`, live with their nouns."""
 
 

@@ -32,6 +32,11 @@ class BehaviorQueries:
             return await self._active(principal.workspace_id)
         return await self._profiles(principal).filter(id=profile_id).first()
 
+    async def active(self, principal: Principal) -> BehaviorProfileRow:
+        """Return the workspace's profile."""
+        principal.needs(Scope.BEHAVIOR_READ)
+        return await self._active(principal.workspace_id)
+
     async def profiles(self, principal: Principal) -> list[BehaviorProfileRow]:
         """List every profile by name."""
         principal.needs(Scope.BEHAVIOR_READ)

@@ -60,6 +60,14 @@ class UsageTotal:
     offline: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlace:
+    """Whose run it is, and where it is held."""
+
+    agent_id: str | None
+    conversation_id: str | None
+
+
 class RunQueries:
     """What clients read of runs."""
 
@@ -107,6 +115,13 @@ class RunQueries:
         condition = "id = $1 AND workspace_id = $2"
         rows = await fetch_rows(self._database, RunRow, condition, run_id, principal.workspace_id)
         return rows[0] if rows else None
+
+    async def place(self, principal: Principal, run_id: str) -> RunPlace | None:
+        """Return where a run belongs."""
+        principal.needs(Scope.RUNS_READ)
+        sql = "SELECT agent_id, conversation_id FROM run WHERE id = $1 AND workspace_id = $2"
+        rows = await self._database.fetch(sql, run_id, principal.workspace_id)
+        return RunPlace(agent_id=rows[0][0], conversation_id=rows[0][1]) if rows else None
 
     async def by_ids(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, RunRow]:
         """Return those of the runs that exist, by id."""
@@ -189,6 +204,22 @@ class RunQueries:
         """
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
         return {row[0]: UsageTotal(usage=RunUsage(*row[1:7]), offline=bool(row[7])) for row in rows}
+
+    async def behavior_of(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, str]:
+        """Return the behavior version of each run's latest step, without runs that have none."""
+        principal.needs(Scope.RUNS_READ)
+        if not run_ids:
+            return {}
+        sql = f"""
+            SELECT run_step.run_id, run_step.behavior_version_id FROM run_step JOIN (
+                SELECT run_id, max(position) AS position FROM run_step
+                WHERE run_id IN ({placeholders(2, len(run_ids))}) GROUP BY run_id
+            ) AS latest
+                ON latest.run_id = run_step.run_id AND latest.position = run_step.position
+            WHERE run_step.workspace_id = $1 AND run_step.behavior_version_id IS NOT NULL
+        """
+        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
+        return {row[0]: row[1] for row in rows}
 
     async def queue_positions(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, int]:
         """Return how many runs are ahead of each that is queued."""

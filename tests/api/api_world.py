@@ -117,6 +117,7 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
         services = Services(
             access=AccessService(database, runs.clock, runs.ids),
             agents=runs.agents,
+            behavior=runs.behavior,
             conversations=runs.conversations,
             runs=runs.service(runner),
             tools=ledger_tools(runs.effects),

@@ -31,6 +31,8 @@ from strawberry.types.union import StrawberryUnion
 from domain.access.scopes import Scope as DomainScope
 from domain.agents import settings
 from domain.agents.service import AgentOrder as DomainAgentOrder
+from domain.behavior.adjustment import Strategy as DomainStrategy
+from domain.behavior.rules import RuleKind as DomainRuleKind
 from domain.conversations.service import MessageRole as DomainMessageRole
 from domain.kernel.errors import ErrorCode as DomainErrorCode
 from domain.runs import state
@@ -40,6 +42,8 @@ from resolvers.root import build_schema, print_sdl
 from schema.access import Scope
 from schema.agent_inputs import AgentOrder
 from schema.agents import MemoryKind, MemoryScope
+from schema.behavior import RuleKind
+from schema.behavior_inputs import AdjustStrategy
 from schema.conversations import MessageRole
 from schema.errors import ErrorCode
 from schema.ids import Kind
@@ -62,13 +66,12 @@ OF_THE_PRINTER = {
     "@oneOf directives",
 }
 WHOLE = {"Agents", "CreateAgent", "ExecuteAgent"}
-IN_PART = {"Overview", "RunDetail", "RunEvents"}
+IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents"}
 WAITING = {
     "DecideApproval",
     "SearchMemory",
     "PromoteSolution",
     "CreateTask",
-    "AdjustBehavior",
     "TaskUpdates",
 }
 DOOR_CODES = {"UNAUTHENTICATED", "BAD_CURSOR", "UNAVAILABLE"}
@@ -153,6 +156,8 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (MemoryScope, settings.MemoryScope),
         (MemoryKind, settings.MemoryKind),
         (MessageRole, DomainMessageRole),
+        (RuleKind, DomainRuleKind),
+        (AdjustStrategy, DomainStrategy),
     ],
 )
 def test_a_public_enum_has_the_names_of_the_domain(public: type[Enum], domain: type[Enum]):
