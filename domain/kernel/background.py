@@ -2,12 +2,19 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextvars import Context
+from contextvars import copy_context
 from typing import Any, TypeVar
+
+from structlog.contextvars import clear_contextvars
 
 T = TypeVar("T")
 
 
 def start_detached(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-    """Start a task in a context of its own: its log lines name no run that it does not work on."""
-    return asyncio.create_task(work, name=name, context=Context())
+    """Start a task whose log lines name no run that it does not work on.
+
+    All else of the context stays: the ORM finds its connections by it.
+    """
+    context = copy_context()
+    context.run(clear_contextvars)
+    return asyncio.create_task(work, name=name, context=context)
