@@ -113,7 +113,10 @@ class _Tail:
             if event.cursor <= self.position:
                 continue
             self.position = event.cursor
-            for key in ((event.run_id, False), (event.root_run_id, True), (None, False)):
+            keys: list[tuple[str | None, bool]] = [(None, False)]
+            if event.run_id is not None:
+                keys += [(event.run_id, False), (event.root_run_id, True)]
+            for key in keys:
                 for subscriber in self._by_key.get(key, ()):
                     subscriber.push(event)
 

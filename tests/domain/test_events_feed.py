@@ -73,6 +73,19 @@ async def test_only_the_chosen_types_come_first_stored_then_live(database: Datab
     assert names(seen) == [("TaskUpdate", 1), ("MemoryUpdate", 3), ("TaskUpdate", 5)]
 
 
+async def test_what_comes_live_is_told_once(database: Database):
+    async with feeds(database) as made:
+        await made.tell("TaskUpdate")
+
+        async with aclosing(made.follow(after=0)) as stream:
+            seen = [await anext(stream)]
+            for name in ("MemoryUpdate", "TaskUpdate"):
+                await made.tell(name)
+                seen.append(await anext(stream))
+
+    assert names(seen) == [("TaskUpdate", 1), ("MemoryUpdate", 2), ("TaskUpdate", 3)]
+
+
 async def test_without_a_cursor_only_what_comes_is_told(database: Database):
     async with feeds(database) as made:
         await made.tell("TaskUpdate")
