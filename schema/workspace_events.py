@@ -16,3 +16,8 @@ def workspace_event_of(record: EventRecord) -> Event | None:
     """Show a record that belongs to no run; None for types that are not public."""
     show = _SHOW.get(record.type)
     return None if show is None or record.run_id is not None else show(record)
+
+
+def workspace_event_types() -> frozenset[str]:
+    """Names of all that can be shown."""
+    return frozenset(_SHOW)

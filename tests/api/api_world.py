@@ -1,7 +1,7 @@
 """The API over real services: documents go through the engine of the GraphQL door."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +82,16 @@ class ApiWorld:
         stream = await self.engine.subscribe(operation, call)
         async with asyncio.timeout(20), aclosing(stream.payloads()) as payloads:
             return [orjson.loads(payload)["data"] async for payload in payloads]
+
+    @asynccontextmanager
+    async def following(
+        self, document: str, *, caller: Principal | None = None, **variables: Any
+    ) -> AsyncGenerator[AsyncIterator[dict[str, Any]], None]:
+        """Follow a subscription that has no end; yields the data of its events as they come."""
+        operation, call = self._admit(document, caller, variables)
+        stream = await self.engine.subscribe(operation, call)
+        async with asyncio.timeout(20), aclosing(stream.payloads()) as payloads:
+            yield (orjson.loads(payload)["data"] async for payload in payloads)
 
     async def execute(self, *scripts: list[Act], **given: Any) -> dict[str, Any]:
         """Let the default agent carry out an instruction to its end and return the run."""
