@@ -5,6 +5,7 @@ from enum import Enum
 
 from strawberry import ID, UNSET, field
 
+from domain.runs.state import EventType as RunEventType
 from schema.access import Scope
 from schema.declare import api_enum, api_input
 from schema.ids import Kind
@@ -35,13 +36,14 @@ class EventType(Enum):
     @property
     def scope(self) -> Scope:
         """What a key must hold to see it."""
-        return _SCOPES.get(self, Scope.RUNS_READ)
+        return Scope.RUNS_READ if self.carrier in _OF_RUNS else _SCOPES[self]
 
 
+_OF_RUNS = frozenset(kind.value for kind in RunEventType)
 _SCOPES: Mapping[EventType, Scope] = {
     EventType.BEHAVIOR_UPDATE: Scope.BEHAVIOR_READ,
 }
-"""Scopes of events that belong to no run."""
+"""Scopes of events that belong to no run; one that is missing here is shown to nobody."""
 
 DELTAS = frozenset({EventType.TOKEN_DELTA, EventType.REASONING_DELTA})
 """Left out unless they are asked for."""

@@ -171,3 +171,11 @@ def test_every_event_that_is_shown_can_be_chosen():
     carriers = {kind.carrier for kind in EventType}
 
     assert carriers == {kind.value for kind in RunEventType} | workspace_event_types()
+
+
+def test_every_event_asks_for_the_scope_of_its_noun():
+    scopes = {kind.carrier: kind.scope.name for kind in EventType}
+
+    of_runs = {kind.value for kind in RunEventType}
+    assert {scopes.pop(name) for name in of_runs} == {"RUNS_READ"}
+    assert scopes == {"BehaviorUpdate": "BEHAVIOR_READ"}

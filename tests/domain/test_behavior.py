@@ -138,6 +138,19 @@ async def test_an_update_leaves_absent_fields_and_clears_nulls(world: BehaviorWo
     assert (lasting.statement, lasting.expires_at) == ("said anew", None)
 
 
+async def test_a_rule_that_has_expired_stands_in_nobodys_way(world: BehaviorWorld):
+    expires_us = world.clock.now_us() + HOUR_US
+    [ident] = await world.add("today", expiresAt=expires_us)
+    world.clock.move(3600)
+
+    await world.adjust(add=[{"statement": "always"}])
+    await world.adjust(update=[{"ruleId": ident, "priority": 60}])
+    again = await world.adjust(add=[{"statement": "Today"}])
+
+    assert await world.said() == ["today", "always", "Today"]
+    assert again.conflicts == ()
+
+
 @pytest.mark.parametrize(
     "patch",
     [
