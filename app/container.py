@@ -36,9 +36,10 @@ from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
+from domain.runs.orders import EXECUTE_JOB
 from domain.runs.retention import EventRetention
 from domain.runs.runner import Capacity, Runner
-from domain.runs.service import EXECUTE_JOB, RunParts, RunService
+from domain.runs.service import RunParts, RunService
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
 from domain.tools.builtin import builtin_tools

@@ -34,6 +34,7 @@ ROWS = [
     "domain.behavior.rows",
     "domain.conversations.rows",
     "domain.runs.rows",
+    "domain.tasks.rows",
 ]
 STATEMENT_S = 60.0
 """Longest wait for one statement: a network that swallows packets must not hang a process.

@@ -30,6 +30,10 @@ WHERE id = $1 AND workspace_id = $2
   AND NOT EXISTS (SELECT 1 FROM run WHERE conversation_id = $1 AND holds_conversation)
 RETURNING id
 """
+_START = """
+INSERT INTO conversation (id, workspace_id, title, agent_id, metadata, created_at, updated_at)
+VALUES ($1, $2, $3, $4, '{}', $5, $5)
+"""
 
 
 class ConversationSettings(ClientModel):
@@ -99,6 +103,13 @@ class ConversationService(ConversationQueries):
                 await self._check_idle(conversation_id)
             else:
                 return conversation_id
+
+    def start_statement(
+        self, workspace_id: str, conversation_id: str, *, title: str, agent_id: str | None
+    ) -> Statement:
+        """Statement that starts an empty conversation, for the write of whoever needs one."""
+        values = (conversation_id, workspace_id, title, agent_id, self._clock.now_us())
+        return Statement(_START, values)
 
     def message_statements(
         self,

@@ -11,9 +11,10 @@ from domain.runs.work import CLAIM_COLUMNS, dumps
 INSERT = """
 INSERT INTO run (id, workspace_id, agent_id, agent_version, conversation_id, holds_conversation,
     root_run_id, status, instruction, inputs, spec, priority, metadata, trace_id, span_id,
-    created_by, created_at, started_at, due_at, lease_owner, lease_until, fence)
+    created_by, created_at, started_at, due_at, lease_owner, lease_until, fence, task_id,
+    occurrence_id)
 VALUES ($1, $2, $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-    {lease}, $21)
+    {lease}, $21, $22, $23)
 ON CONFLICT DO NOTHING
 RETURNING {columns}
 """
@@ -37,6 +38,10 @@ class NewRun:
     span_id: str
     created_by: str
     created_at: int
+    due_at: int | None = None
+    """When it may begin; at once when absent."""
+    task_id: str | None = None
+    occurrence_id: str | None = None
     owner: str | None = None
     lease_us: int = 0
 
@@ -44,7 +49,7 @@ class NewRun:
 def insert_run(database: Database, new: NewRun) -> Statement:
     """Insert the run; matches nothing when its conversation is held by another."""
     inline = new.owner is not None
-    lease = f"{database.now_sql(22)} + $20" if inline else "$20"
+    lease = f"{database.now_sql(24)} + $20" if inline else "$20"
     args = (
         new.id,
         new.workspace_id,
@@ -63,10 +68,12 @@ def insert_run(database: Database, new: NewRun) -> Statement:
         new.created_by,
         new.created_at,
         new.created_at if inline else None,
-        None if inline else new.created_at,
+        None if inline else new.due_at or new.created_at,
         new.owner,
         new.lease_us if inline else None,
         1 if inline else 0,
+        new.task_id,
+        new.occurrence_id,
         *((new.created_at,) if inline else ()),
     )
     return Statement(INSERT.format(lease=lease, columns=CLAIM_COLUMNS), args, must_match=True)

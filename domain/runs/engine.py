@@ -31,9 +31,10 @@ from domain.models.ports import (
 )
 from domain.runs.calls import CallDone, CallRunner
 from domain.runs.context import ContextBuilder, Turn
+from domain.runs.endings import RunEnd
 from domain.runs.failures import RunFailedError, failure_of
 from domain.runs.guidance import Guidance, guided
-from domain.runs.journal import Journal, LeaseLostError, RunEnd
+from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.messages import EndMessages
 from domain.runs.recovery import Recovery, recover

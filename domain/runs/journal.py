@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import asyncpg
 
@@ -12,9 +11,9 @@ from domain.events.store import EventStore
 from domain.kernel.database import Database, Row, Statement, WriteRefusedError
 from domain.kernel.errors import Unavailable
 from domain.kernel.ports import Clock
-from domain.runs.state import RunStatus
+from domain.runs.endings import Ending, RunEnd
 from domain.runs.tokens import TokenWriter
-from domain.runs.work import RunFailure, Work
+from domain.runs.work import Work
 
 PROGRESS = """
 UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
@@ -45,22 +44,6 @@ RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Waits before a write goes out again while the database cannot be reached; less than a lease."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """How a run ends."""
-
-    status: RunStatus
-    output: str | None = None
-    reason: str | None = None
-    failure: RunFailure | None = None
-
-    def columns(self) -> tuple[object, ...]:
-        """In the order of the END statement."""
-        failure = self.failure
-        problem = (failure.code, failure.message, failure.retryable) if failure else (None,) * 3
-        return (self.status, self.reason, self.output, *problem)
-
-
 class LeaseLostError(Exception):
     """Somebody else holds the run now; what its old worker says no longer counts."""
 
@@ -69,8 +52,15 @@ class Journal:
     """Writes of the runs of this process."""
 
     def __init__(
-        self, database: Database, store: EventStore, tokens: TokenWriter, clock: Clock
+        self,
+        database: Database,
+        store: EventStore,
+        tokens: TokenWriter,
+        clock: Clock,
+        *,
+        endings: Sequence[Ending] = (),
     ) -> None:
+        self._endings = endings
         self._database = database
         self._store = store
         self._tokens = tokens
@@ -104,7 +94,13 @@ class Journal:
         )
         close = Statement(CLOSE_STEPS, (work.run_id, "CANCELLED", now_us))
         orders = Statement(TAKE_ORDERS, (work.run_id, now_us))
-        await self._write(work, [fenced, *statements, close, orders], drafts)
+        endings = [ending.at_end(work, end, now_us) for ending in self._endings]
+        told = [ending for ending in endings if ending is not None]
+        more = [statement for ending in told for statement in ending.statements]
+        later = [draft for ending in told for draft in ending.drafts]
+        await self._write(work, [fenced, *statements, close, orders, *more], [*drafts, *later])
+        for ending in told:
+            ending.committed()
 
     async def release(self, work: Work) -> None:
         """Hand the run back, due at once; not counted as a lost lease."""

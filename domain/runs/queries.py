@@ -32,6 +32,7 @@ class RunFilter:
     statuses: Sequence[str] | None = None
     agent_id: str | None = None
     conversation_id: str | None = None
+    task_id: str | None = None
     top_level: bool = False
     trace_id: str | None = None
     since_us: int | None = None
@@ -43,6 +44,7 @@ class RunFilter:
             "status__in": list(self.statuses) if self.statuses is not None else None,
             "agent_id": self.agent_id,
             "conversation_id": self.conversation_id,
+            "task_id": self.task_id,
             "trace_id": self.trace_id,
             "created_at__gte": self.since_us,
             "created_at__lt": self.until_us,

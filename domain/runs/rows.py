@@ -55,6 +55,8 @@ class RunRow(BaseRow):
         lease_until: int | None
         fence: int
         losses: int
+        task_id: str | None
+        occurrence_id: str | None
     else:
         workspace_id = id_field()
         agent_id = id_field()
@@ -97,6 +99,8 @@ class RunRow(BaseRow):
         lease_until = moment_field(null=True)
         fence = fields.BigIntField()
         losses = fields.IntField()
+        task_id = id_field(null=True)
+        occurrence_id = id_field(null=True)
 
     class Meta(BaseRow.Meta):
         """The table."""

@@ -15,10 +15,10 @@ from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import Claimed, LeaseOffice, OpenOrder, PastStep
+from domain.runs.orders import ORDERS_CHANNEL
 from domain.runs.steps import StepStart
 from domain.runs.work import Work
 
-ORDERS_CHANNEL = "run-orders"
 ORDERS_POLL_S = 1.0
 
 log = structlog.get_logger("domain.runs.runner")

@@ -23,15 +23,15 @@ from domain.kernel.validation import validated
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.accept import NewRun, insert_run
 from domain.runs.lease import Claimed
+from domain.runs.orders import EXECUTE_JOB, CancelOrder, RunOrders
 from domain.runs.queries import RunQueries
 from domain.runs.rows import RunRow
-from domain.runs.runner import ORDERS_CHANNEL, Runner, Stop
+from domain.runs.runner import Runner, Stop
 from domain.runs.spec import ExecuteSpec
 from domain.runs.state import EventType, RunStatus
 from domain.runs.stream import RunStreams, RunTopic, StreamItem, TokenPiece
 from domain.runs.work import Claim, Work, dumps
 
-EXECUTE_JOB = "runs.execute"
 CANCEL_WAIT_S = 2.0
 OPERATION = "executeAgent"
 
@@ -68,6 +68,9 @@ class RunService(RunQueries):
     def __init__(self, parts: RunParts) -> None:
         super().__init__(parts.database)
         self._parts = parts
+        self._orders = RunOrders(
+            parts.database, parts.queue, parts.bus, clock=parts.clock, ids=parts.ids
+        )
 
     async def execute(self, principal: Principal, values: Mapping[str, Any]) -> Executed:
         """Accept a run; with `waitSeconds`, wait for its end that long.
@@ -91,7 +94,7 @@ class RunService(RunQueries):
         else:
             replayed = True
         if spec.wait_seconds:
-            await self._wait_end(principal, known, spec.wait_seconds)
+            await self.wait_end(principal, known, spec.wait_seconds)
         row = await self._row(known)
         await self._told([row])
         return Executed(row=row, replayed=replayed)
@@ -111,7 +114,14 @@ class RunService(RunQueries):
                 path=["runId"],
                 conflicting=ObjectRef(kind="Run", id=run_id),
             )
-        await self._order_cancel(principal, run, reason)
+        order = CancelOrder(
+            workspace_id=run.workspace_id, run_id=run_id, reason=reason, created_by=principal.name
+        )
+        target = ObjectRef(kind="Run", id=run_id)
+        recorded = self._parts.audit.record(
+            principal, "run.cancelled", target=target, detail={"reason": reason}
+        )
+        await self._parts.database.write([self._orders.leave(order), *recorded])
         runner = self._parts.runner
         if runner is not None and runner.held(run_id) is not None:
             runner.stop(run_id, Stop.CANCEL, reason)
@@ -119,8 +129,8 @@ class RunService(RunQueries):
             await runner.execute(run_id, urgent=True)
         else:
             self._parts.queue.enqueue(EXECUTE_JOB, run_id)
-        self._parts.bus.publish(ORDERS_CHANNEL, f"{run_id}\n{reason or ''}".encode())
-        await self._wait_end(principal, run_id, CANCEL_WAIT_S)
+        self._orders.publish(order)
+        await self.wait_end(principal, run_id, CANCEL_WAIT_S)
         return await self._row(run_id)
 
     async def stream(
@@ -309,7 +319,7 @@ class RunService(RunQueries):
             conflicting=ObjectRef(kind="Run", id=rows[0][0]) if rows else None,
         )
 
-    async def _wait_end(self, principal: Principal, run_id: str, seconds: float) -> None:
+    async def wait_end(self, principal: Principal, run_id: str, seconds: float) -> None:
         """Wait for the end of a run, here or elsewhere, without asking again and again."""
         runner = self._parts.runner
         held = runner.held(run_id) if runner is not None else None
@@ -328,29 +338,6 @@ class RunService(RunQueries):
                         pass
         except TimeoutError:
             return
-
-    async def _order_cancel(self, principal: Principal, run: RunRow, reason: str | None) -> None:
-        target = ObjectRef(kind="Run", id=run.id)
-        await self._parts.database.write(
-            [
-                Statement(
-                    "INSERT INTO run_order"
-                    " (id, workspace_id, run_id, kind, reason, created_by, created_at)"
-                    " VALUES ($1, $2, $3, 'cancel', $4, $5, $6)",
-                    (
-                        self._parts.ids(),
-                        run.workspace_id,
-                        run.id,
-                        reason,
-                        principal.name,
-                        self._parts.clock.now_us(),
-                    ),
-                ),
-                *self._parts.audit.record(
-                    principal, "run.cancelled", target=target, detail={"reason": reason}
-                ),
-            ]
-        )
 
 
 def _claim_of(new: NewRun) -> Claim:
