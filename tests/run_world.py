@@ -25,6 +25,7 @@ from domain.kernel.ids import IdSource
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
+from domain.runs.endings import Ending
 from domain.runs.engine import RunEngine
 from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
@@ -94,11 +95,13 @@ class RunWorld:
     principal: Principal
     hub: Hub
     ids: IdSource
+    endings: list[Ending] = field(default_factory=list[Ending])
+    """What other features add to the ends of runs."""
 
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
-        journal = Journal(self.database, self.store, tokens, self.clock)
+        journal = Journal(self.database, self.store, tokens, self.clock, endings=self.endings)
         engine = RunEngine(
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), ledger_tools(self.effects)

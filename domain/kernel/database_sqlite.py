@@ -128,6 +128,10 @@ class _SqliteTransaction(Transaction):
             ]
         )
 
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements in order, in one hop to the writer's thread. Raises WriteRefusedError."""
+        return await self._database.on_writer(lambda connection: _run(connection, statements))
+
 
 class SqliteDatabase(Database):
     """Built on two Tortoise clients: `writer` and, with `PRAGMA query_only`, `reader`."""

@@ -48,11 +48,13 @@ def settings_of(row: TaskRow) -> TaskSettings:
 
     Raises ScheduleError and pydantic's ValidationError for a row that nobody could have saved.
     """
-    kept = {name: getattr(row, name) for name in TaskSettings.model_fields if hasattr(row, name)}
+    kept = {
+        name: getattr(row, name)
+        for name in TaskSettings.model_fields
+        if name not in ("agent", "schedule")
+    }
     asked = ScheduleSpec.of(schedule.read(row.schedule))
-    return TaskSettings.model_validate(
-        {**kept, "agent": {"id": row.agent_id}, "schedule": asked}, by_name=True
-    )
+    return TaskSettings.model_validate({**kept, "agent": {"id": row.agent_id}, "schedule": asked})
 
 
 def insert_task(values: Mapping[str, Any]) -> Statement:

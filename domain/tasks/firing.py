@@ -1,0 +1,140 @@
+"""Firing: finds the tasks whose time has come, in any number of processes, and looks at each.
+
+Due tasks are claimed in batches. One transaction locks them, writes what became of their due
+times, moves them on and inserts their runs (DESIGN, I8); who comes second finds nothing to do.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+
+from domain.kernel.database import Statement, Transaction, placeholders
+from domain.kernel.errors import Unavailable
+from domain.kernel.rows import fetch_rows
+from domain.kernel.tracing import new_trace
+from domain.tasks.commits import Batch, TaskCommits
+from domain.tasks.look import Found, Look, LookParts
+from domain.tasks.rows import OccurrenceRow, TaskRow
+from domain.tasks.starting import AGENT_COLUMNS, AgentNow
+from domain.tasks.state import TaskChange, TaskStatus
+from domain.tasks.writes import LONGEST_REASON
+
+BATCH = 50
+IDLE_S = 1.0
+"""Longest wait before the next look, for when a hint was lost."""
+CONTENDED_S = 0.1
+"""Wait while another process deals with what is due."""
+
+
+log = structlog.get_logger("domain.tasks.firing")
+
+
+class TaskFiring:
+    """The scheduler's work; several may do it at once."""
+
+    def __init__(self, commits: TaskCommits, parts: LookParts) -> None:
+        self._commits = commits
+        self._parts = parts
+        self._database = commits.database
+        self._clock = commits.clock
+        self._now = self._database.now_sql(1)
+        self._skip = "FOR NO KEY UPDATE SKIP LOCKED" if self._database.dialect == "postgres" else ""
+
+    async def fire_due(self) -> float:
+        """Look at the tasks that are due; return the seconds after which to come again."""
+        sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE wake_at IS NOT NULL)"
+        found = await self._database.fetch(sql, self._clock.now_us())
+        now_us, nearest = found[0]
+        if nearest is None:
+            return IDLE_S
+        if nearest > now_us:
+            return min((nearest - now_us) / 1_000_000, IDLE_S)
+        sql = "SELECT DISTINCT workspace_id FROM task WHERE wake_at <= $1"
+        looked = 0
+        for (workspace_id,) in await self._database.fetch(sql, now_us):
+            looked += await self._look_within(workspace_id)
+        return 0.0 if looked else CONTENDED_S
+
+    async def _look_within(self, workspace_id: str) -> int:
+        """Look at due tasks of one workspace; a fault in one of them does not stop the others."""
+        try:
+            return await self._look(workspace_id)
+        except Unavailable:
+            raise
+        except asyncpg.DeadlockDetectedError:
+            return 0
+        except Exception:  # the edge of a scheduler tick: the one at fault is found below
+            log.exception("tasks.batch_failed", workspace_id=workspace_id)
+        sql = (
+            f"SELECT id FROM task WHERE workspace_id = $2 AND wake_at <= {self._now} LIMIT {BATCH}"
+        )
+        now_us = self._clock.now_us()
+        rows = await self._database.fetch(sql, now_us, workspace_id)
+        return sum([await self._look_alone(workspace_id, row[0]) for row in rows])
+
+    async def _look_alone(self, workspace_id: str, task_id: str) -> int:
+        try:
+            return await self._look(workspace_id, task_id)
+        except Unavailable:
+            raise
+        except asyncpg.DeadlockDetectedError:
+            return 0
+        except Exception as error:  # the edge of a scheduler tick: only this task is held
+            log.exception("task.broken", task_id=task_id, workspace_id=workspace_id)
+            await self._hold_broken(workspace_id, task_id, error)
+            return 1
+
+    async def _look(self, workspace_id: str, task_id: str | None = None) -> int:
+        async with self._commits.batch(workspace_id) as batch:
+            rows = await self._claimed(batch, task_id)
+            if rows:
+                found = Found(
+                    opened=await _opened(batch.tx, [row.id for row in rows]),
+                    agents=await _agents(batch.tx, [row.agent_id for row in rows]),
+                )
+                for row in rows:
+                    await Look(row, batch, found, self._parts).take()
+        if batch.due_runs:
+            log.info("tasks.fired", workspace_id=workspace_id, runs=len(batch.due_runs))
+        return len(rows)
+
+    async def _claimed(self, batch: Batch, task_id: str | None) -> list[TaskRow]:
+        one, named = ("", ()) if task_id is None else (" AND id = $3", (task_id,))
+        condition = (
+            f"workspace_id = $1 AND wake_at <= $2{one} ORDER BY wake_at, id LIMIT {BATCH}"
+            f" {self._skip}"
+        )
+        return await fetch_rows(
+            batch.tx, TaskRow, condition, batch.workspace_id, batch.now_us, *named
+        )
+
+    async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> None:
+        """Pause a task that cannot be looked at, with the reason, so that nothing else notices."""
+        now_us = self._clock.now_us()
+        reason = f"The task cannot be read: {type(error).__name__}: {error}"[:LONGEST_REASON]
+        sql = (
+            "UPDATE task SET status = $3, pause_reason = $4, paused_until = NULL, wake_at = NULL,"
+            " updated_at = $5 WHERE id = $1 AND workspace_id = $2"
+        )
+        values = (task_id, workspace_id, TaskStatus.PAUSED, reason, now_us)
+        async with self._commits.batch(workspace_id) as batch:
+            batch.statements.append(Statement(sql, values))
+            batch.tell(TaskChange.UPDATED, task_id, trace_id=new_trace().trace_id)
+
+
+async def _opened(tx: Transaction, task_ids: Sequence[str]) -> dict[str, list[OccurrenceRow]]:
+    condition = (
+        f"task_id IN ({placeholders(1, len(task_ids))}) AND status IN ('QUEUED', 'RUNNING')"
+        " ORDER BY scheduled_for, id"
+    )
+    found: dict[str, list[OccurrenceRow]] = {}
+    for row in await fetch_rows(tx, OccurrenceRow, condition, *task_ids):
+        found.setdefault(row.task_id, []).append(row)
+    return found
+
+
+async def _agents(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, AgentNow]:
+    wanted = sorted(set(agent_ids))
+    sql = f"SELECT {AGENT_COLUMNS} FROM agent WHERE id IN ({placeholders(1, len(wanted))})"
+    return {row[0]: AgentNow(*row) for row in await tx.fetch(sql, *wanted)}

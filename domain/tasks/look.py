@@ -1,0 +1,248 @@
+"""One look at one task whose time has come: what goes on, what starts, when to look again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domain.kernel.ids import IdSource
+from domain.kernel.tracing import new_trace
+from domain.runs.orders import CancelOrder
+from domain.tasks import schedule
+from domain.tasks.commits import Batch
+from domain.tasks.plan import Fate, Line, Plan, capacity_of, jitter_us, plan_due, replaced_by
+from domain.tasks.rows import OccurrenceRow, TaskRow
+from domain.tasks.starting import AgentNow, RunStarter
+from domain.tasks.state import (
+    OccurrenceStatus,
+    OccurrenceTrigger,
+    TaskChange,
+    TaskStatus,
+)
+from domain.tasks.writes import (
+    insert_occurrences,
+    update_occurrence,
+    update_task,
+)
+
+SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a batch has read beside its tasks."""
+
+    opened: Mapping[str, list[OccurrenceRow]]
+    """Occurrences at work or waiting, by task, oldest first."""
+    agents: Mapping[str, AgentNow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookParts:
+    """What a look is made with."""
+
+    starter: RunStarter
+    ids: IdSource
+
+
+class Look:
+    """Takes a locked task from the state it was left in to the one it should be in now."""
+
+    def __init__(self, task: TaskRow, batch: Batch, found: Found, parts: LookParts) -> None:
+        self._task = task
+        self._batch = batch
+        self._agent = found.agents[task.agent_id]
+        self._open = list(found.opened.get(task.id, ()))
+        self._parts = parts
+        self._trace = new_trace()
+        self._changed = False
+
+    async def take(self) -> None:
+        """Do everything that is due. Raises ScheduleError for what nobody could have saved."""
+        task, now_us = self._task, self._batch.now_us
+        due = schedule.read(task.schedule)
+        self._go_on()
+        self._promote()
+        self._pause_failing()
+        await self._start_by_hand()
+        plan = Plan(next_run_at=task.next_run_at)
+        if task.status == TaskStatus.ACTIVE:
+            await self._let_go()
+            plan = plan_due(task, due, self._line(), now_us)
+            if plan.replaces:
+                self._replace(plan)
+            await self._place(plan)
+            task.next_run_at = plan.next_run_at
+            self._complete(is_endless=isinstance(due, schedule.Adhoc))
+        self._pause_failing()
+        self._save(more=plan.more)
+
+    def _go_on(self) -> None:
+        """End a pause whose time is over."""
+        until = self._task.paused_until
+        if self._task.status == TaskStatus.PAUSED and until and until <= self._batch.now_us:
+            self._set_status(TaskStatus.ACTIVE, None)
+            self._task.consecutive_failures = 0
+
+    def _set_status(self, status: TaskStatus, reason: str | None) -> None:
+        task = self._task
+        task.status, task.pause_reason, task.paused_until = status, reason, None
+        self._changed = True
+
+    def _pause_failing(self) -> None:
+        task, most = self._task, self._task.pause_after_failures
+        if task.status == TaskStatus.ACTIVE and most and task.consecutive_failures >= most:
+            count = task.consecutive_failures
+            self._set_status(TaskStatus.PAUSED, f"Paused after {count} failures in a row.")
+
+    def _complete(self, *, is_endless: bool) -> None:
+        if not is_endless and self._task.next_run_at is None and not self._still_open():
+            self._set_status(TaskStatus.COMPLETED, None)
+
+    def _still_open(self) -> list[OccurrenceRow]:
+        return [row for row in self._open if row.finished_at is None]
+
+    def _in_line(self) -> list[OccurrenceRow]:
+        """Started or waiting, but for those that were started by hand beside the schedule."""
+        manual = OccurrenceTrigger.MANUAL
+        return [row for row in self._still_open() if row.trigger != manual]
+
+    def _line(self) -> Line:
+        rows = self._in_line()
+        waiting = sum(1 for row in rows if row.run_id is None)
+        return Line(task=self._task, running=len(rows) - waiting, waiting=waiting)
+
+    def _promote(self) -> None:
+        """Begin the attempts that waited for their time."""
+        for row in self._open:
+            if row.run_id is not None and row.due_at and row.due_at <= self._batch.now_us:
+                row.status, row.due_at = OccurrenceStatus.RUNNING, None
+                self._batch.due_runs.append(row.run_id)
+                self._keep(row)
+
+    async def _start_by_hand(self) -> None:
+        """Start what runTaskNow left waiting for its conversation, also while paused."""
+        for row in self._still_open():
+            if row.trigger == OccurrenceTrigger.MANUAL and self._may_start(row):
+                await self._start(row)
+                self._keep(row)
+
+    async def _let_go(self) -> None:
+        """Start those next in line, oldest first."""
+        free = capacity_of(self._task) - self._line().running
+        for row in self._in_line():
+            if row.run_id is not None:
+                continue
+            if free <= 0 or not self._may_start(row):
+                return
+            await self._start(row)
+            self._keep(row)
+            free -= row.status != OccurrenceStatus.FAILED
+
+    def _may_start(self, row: OccurrenceRow) -> bool:
+        is_due = row.due_at is None or row.due_at <= self._batch.now_us
+        return row.run_id is None and is_due
+
+    def _replace(self, plan: Plan) -> None:
+        """Stop what is at work and drop what waits, for the newest due time."""
+        reason = replaced_by(plan.fates[-1].scheduled_for)
+        for row in self._in_line():
+            if row.run_id is None:
+                row.status, row.reason = OccurrenceStatus.SKIPPED, reason
+                row.due_at, row.finished_at = None, self._batch.now_us
+                self._keep(row)
+            else:
+                order = CancelOrder(
+                    workspace_id=row.workspace_id,
+                    run_id=row.run_id,
+                    reason=reason,
+                    created_by=SCHEDULER,
+                )
+                self._batch.cancels.append(order)
+
+    async def _place(self, plan: Plan) -> None:
+        """Write the due times, and start those of them that nobody has started before."""
+        if not plan.fates:
+            return
+        rows = [self._row(fate) for fate in plan.fates]
+        insertion = insert_occurrences(rows)
+        written = {row[0] for row in await self._batch.tx.fetch(insertion.sql, *insertion.args)}
+        for row, fate in zip(rows, plan.fates, strict=True):
+            if row.id not in written:
+                continue
+            self._open.append(row)
+            if fate.status is OccurrenceStatus.RUNNING:
+                await self._start(row, delay=row.trigger == OccurrenceTrigger.SCHEDULE)
+                self._batch.statements.append(update_occurrence(row))
+            self._tell(TaskChange.OCCURRENCE, row.id)
+
+    def _row(self, fate: Fate) -> OccurrenceRow:
+        starts = fate.status is OccurrenceStatus.RUNNING
+        ends = fate.status in (OccurrenceStatus.MISSED, OccurrenceStatus.SKIPPED)
+        return OccurrenceRow(
+            id=self._parts.ids(),
+            workspace_id=self._task.workspace_id,
+            task_id=self._task.id,
+            trigger=fate.trigger.value,
+            scheduled_for=fate.scheduled_for,
+            status=OccurrenceStatus.QUEUED.value if starts else fate.status.value,
+            reason=fate.reason,
+            attempts=0,
+            created_at=self._batch.now_us,
+            finished_at=self._batch.now_us if ends else None,
+        )
+
+    async def _start(self, row: OccurrenceRow, *, delay: bool = False) -> None:
+        """Give an occurrence its run; without a usable agent it has failed."""
+        task, now_us = self._task, self._batch.now_us
+        if self._agent.archived_at is not None:
+            row.status, row.due_at, row.finished_at = OccurrenceStatus.FAILED, None, now_us
+            row.reason = f"The agent {self._agent.slug!r} is archived."
+            task.consecutive_failures += 1
+            return
+        jitter = jitter_us(task.id, row.scheduled_for, task.jitter_seconds) if delay else 0
+        row.due_at = max(now_us, row.scheduled_for + jitter)
+        await self._parts.starter.start(
+            task, row, self._batch, agent=self._agent, trace=new_trace()
+        )
+
+    def _keep(self, row: OccurrenceRow) -> None:
+        self._batch.statements.append(update_occurrence(row))
+        self._tell(TaskChange.OCCURRENCE, row.id)
+
+    def _tell(self, change: TaskChange, occurrence_id: str | None = None) -> None:
+        self._batch.tell(
+            change, self._task.id, occurrence_id=occurrence_id, trace_id=self._trace.trace_id
+        )
+
+    def _save(self, *, more: bool) -> None:
+        task = self._task
+        values = {
+            "status": task.status,
+            "pause_reason": task.pause_reason,
+            "paused_until": task.paused_until,
+            "conversation_id": task.conversation_id,
+            "next_run_at": task.next_run_at,
+            "wake_at": self._wake_at(more=more),
+            "consecutive_failures": task.consecutive_failures,
+            "updated_at": self._batch.now_us if self._changed else task.updated_at,
+        }
+        self._batch.statements.append(update_task(task.id, values))
+        if self._changed:
+            self._tell(TaskChange.UPDATED)
+
+    def _wake_at(self, *, more: bool) -> int | None:
+        """When to look again: as late as possible, since the end of a run wakes the task too."""
+        task, now_us = self._task, self._batch.now_us
+        times = [row.due_at for row in self._still_open() if row.due_at and row.due_at > now_us]
+        if task.status == TaskStatus.PAUSED and task.paused_until is not None:
+            times.append(task.paused_until)
+        if task.status == TaskStatus.ACTIVE:
+            if task.next_run_at is not None and task.next_run_at > now_us:
+                times.append(task.next_run_at)
+            if more or self._has_stuck():
+                times.append(now_us)
+        return min(times, default=None)
+
+    def _has_stuck(self) -> bool:
+        """True when some wait in line and nothing is at work that would let them go."""
+        rows = self._in_line()
+        return bool(rows) and all(row.run_id is None and row.due_at is None for row in rows)
