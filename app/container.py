@@ -36,18 +36,26 @@ from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
-from domain.runs.orders import EXECUTE_JOB
+from domain.runs.orders import EXECUTE_JOB, RunOrders
 from domain.runs.retention import EventRetention
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
+from domain.tasks.commits import SCHEDULER_CHANNEL, TaskCommits
+from domain.tasks.firing import TaskFiring
+from domain.tasks.look import LookParts
+from domain.tasks.saving import TaskSaving
+from domain.tasks.service import TaskService
+from domain.tasks.settling import OccurrenceEnding
+from domain.tasks.starting import RunStarter
 from domain.tools.builtin import builtin_tools
 from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
 from workers.broker import make_broker
 from workers.queue import DramatiqJobQueue
 from workers.runtime import running_worker
+from workers.scheduler import Scheduler
 from workers.sweeper import Housekeeper, Sweeper
 
 RUNS_QUEUE = "runs"
@@ -87,6 +95,7 @@ class Container:
     tools: ToolRegistry
     runner: Runner
     runs: RunService
+    tasks: TaskService
     workspace: WorkspaceRow
 
 
@@ -116,11 +125,15 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
         broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
         stack.callback(broker.close)
         queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
+        feed = WorkspaceFeed(hub, services.store, clock)
+        commits = services.task_commits(queue)
+        tasks = services.tasks(commits, feed)
         await stack.enter_async_context(runner)
         if role.works:
             loops = {
                 "sweeper": services.sweeper(queue).run,
                 "housekeeper": services.housekeeper().run,
+                "scheduler": services.scheduler(commits).run,
             }
             threads = settings.worker_threads
             await stack.enter_async_context(running_worker(broker, loops, threads=threads))
@@ -131,7 +144,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             bus=bus,
             clock=clock,
             audit=services.audit,
-            feed=WorkspaceFeed(hub, services.store, clock),
+            feed=feed,
             access=services.access,
             agents=services.agents,
             behavior=services.behavior,
@@ -140,6 +153,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             tools=services.tools,
             runner=runner,
             runs=services.runs(runner, hub, queue),
+            tasks=tasks,
             workspace=workspace,
         )
 
@@ -182,6 +196,7 @@ class _Services:
         self.tools = ToolRegistry(builtin_tools(folders.tree_of))
         self.conversations = ConversationService(database, clock, self._ids)
         self.agents = AgentService(database, clock, self._ids, self._idempotency)
+        self._starter = RunStarter(database, self.conversations, self._ids)
 
     def runner(self) -> Runner:
         settings = self._settings
@@ -200,7 +215,13 @@ class _Services:
 
     def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         tokens = TokenWriter(self._database, self.store, self._clock, lost=lost)
-        journal = Journal(self._database, self.store, tokens, self._clock)
+        journal = Journal(
+            self._database,
+            self.store,
+            tokens,
+            self._clock,
+            endings=[OccurrenceEnding(self._ids, self._wake_scheduler)],
+        )
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
             guidance=Guidance(self._database, self._clock),
@@ -212,6 +233,30 @@ class _Services:
             ids=self._ids,
         )
         return engine, journal
+
+    def _wake_scheduler(self) -> None:
+        self._bus.publish(SCHEDULER_CHANNEL, b"")
+
+    def task_commits(self, queue: JobQueue) -> TaskCommits:
+        orders = RunOrders(self._database, queue, self._bus, clock=self._clock, ids=self._ids)
+        return TaskCommits(
+            database=self._database,
+            store=self.store,
+            orders=orders,
+            queue=queue,
+            bus=self._bus,
+            clock=self._clock,
+        )
+
+    def tasks(self, commits: TaskCommits, feed: WorkspaceFeed) -> TaskService:
+        saving = TaskSaving(starter=self._starter, audit=self.audit, ids=self._ids)
+        return TaskService(commits, saving, idempotency=self._idempotency, feed=feed)
+
+    def scheduler(self, commits: TaskCommits) -> Scheduler:
+        firing = TaskFiring(commits, LookParts(starter=self._starter, ids=self._ids))
+        return Scheduler(
+            fire_due=firing.fire_due, bus=self._bus, channel=SCHEDULER_CHANNEL, clock=self._clock
+        )
 
     def sweeper(self, queue: JobQueue) -> Sweeper:
         return Sweeper(

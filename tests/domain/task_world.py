@@ -30,7 +30,7 @@ FIRST_US = BEGIN_US + 40_000_000
 
 def obey_clock(database: Database) -> None:
     """Let PostgreSQL tell the time of the test, as SQLite does in any case."""
-    database.now_sql = lambda given: f"${given}::bigint" if shared else f"${given}"  # type: ignore[method-assign]  # pyright: ignore[reportAttributeAccessIssue] - the one thing of a database that a test replaces
+    database.now_sql = lambda given: f"${given}::bigint" if shared else f"${given}"
     shared = database.dialect == "postgres"
 
 
