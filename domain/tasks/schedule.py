@@ -96,6 +96,11 @@ def upcoming(
     return list(islice(ahead, count))
 
 
+def begins_after(now_us: int, starts_us: int | None) -> int:
+    """Return the moment after which a task's times count: now, or just before its start."""
+    return now_us if starts_us is None else max(now_us, starts_us - 1)
+
+
 def stored(schedule: Schedule) -> dict[str, Any]:
     """Return plain JSON that `read` turns back into the schedule."""
     match schedule:

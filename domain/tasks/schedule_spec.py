@@ -39,6 +39,13 @@ def _zone(name: str) -> str:
     return name
 
 
+def _some(times: tuple[int, ...]) -> tuple[int, ...]:
+    # The length that pydantic checks leaves out items that are none.
+    if not times:
+        raise refusal("Give at least one time.")
+    return times
+
+
 def _by_field(name: str) -> AfterValidator:
     def check(text: str) -> str:
         try:
@@ -60,7 +67,11 @@ def _exactly_one(model: ClientModel, names: str) -> None:
 
 Expression = Annotated[Text, AfterValidator(plain_expression)]
 Zone = Annotated[Text, AfterValidator(_zone)]
-Times = Annotated[tuple[Instant, ...], Field(min_length=1, max_length=MOST_TIMES)]
+Times = Annotated[
+    tuple[Instant, ...],
+    Field(max_length=MOST_TIMES, json_schema_extra={"minItems": 1}),
+    AfterValidator(_some),
+]
 CronField = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
 
 

@@ -28,7 +28,7 @@ from domain.kernel.validation import (
 )
 from domain.runs.spec import LONGEST_INSTRUCTION, LONGEST_WAIT_S, AgentChoice
 from domain.runs.state import RunErrorCode
-from domain.tasks.schedule import Adhoc, Planned, next_due
+from domain.tasks.schedule import Adhoc, Planned, begins_after, next_due
 from domain.tasks.schedule_spec import ScheduleSpec
 from domain.tasks.state import ConversationMode, MissedRunPolicy, OverlapPolicy
 
@@ -210,8 +210,7 @@ def refuse_without_due_time(settings: TaskSettings, *, now_us: int) -> None:
     if isinstance(schedule, Planned) and schedule.times[-1] <= now_us:
         message = "All of these times have passed; give at least one that lies ahead."
         raise ValidationFailed.of("schedule.planned.times", message)
-    begins_us = max(now_us, (settings.starts_at or now_us) - 1)
-    first = next_due(schedule, after_us=begins_us)
+    first = next_due(schedule, after_us=begins_after(now_us, settings.starts_at))
     if first is None:
         raise ValidationFailed.of("startsAt", "The schedule has no due time after this moment.")
     if ends_at is not None and first >= ends_at:

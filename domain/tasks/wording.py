@@ -116,7 +116,8 @@ def _days(times: CronTimes) -> list[str]:
 def _dates(times: CronTimes) -> str:
     nearest = sorted(times.walker.nearest_weekday)
     if nearest:
-        return f"on the weekday nearest to day {_listed([str(day) for day in nearest])}"
+        named = _listed([str(day) for day in nearest])
+        return f"on the weekday nearest to day {named} of the month"
     days = times.fields[2]
     if list(days) == ["*"]:
         return ""
