@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, CroniterError, croniter
@@ -254,14 +253,7 @@ class CronTimes:
         return None
 
 
-def upcoming_times(times: CronTimes, after_us: int, *, count: int) -> list[int]:
-    """Return the next due instants, at most `count`."""
-    return list(islice(all_after(times, after_us), count))
-
-
-def all_after(times: CronTimes, after_us: int) -> Iterator[int]:
-    """Every due instant strictly after a moment, in order."""
-    found = times.next_after(after_us)
-    while found is not None:
-        yield found
-        found = times.next_after(found)
+@lru_cache(maxsize=8192)
+def next_cron(expression: str, timezone: str, after_us: int) -> int | None:
+    """Return the first due instant strictly after a moment; many tasks ask for the same one."""
+    return cron_times(expression, timezone).next_after(after_us)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import islice, takewhile
 from typing import Any, TypeAlias, TypeGuard
 
-from domain.tasks.cron import ScheduleError, all_after, cron_times
+from domain.tasks.cron import ScheduleError, cron_times, next_cron
 
 
 class ScheduleKind(StrEnum):
@@ -72,7 +72,14 @@ def times_after(schedule: Schedule, after_us: int) -> Iterator[int]:
         case Planned(times=times):
             return iter(times[bisect_right(times, after_us) :])
         case Cron(expression=expression, timezone=timezone):
-            return all_after(cron_times(expression, timezone), after_us)
+            return _cron_after(expression, timezone, after_us)
+
+
+def _cron_after(expression: str, timezone: str, after_us: int) -> Iterator[int]:
+    found = next_cron(expression, timezone, after_us)
+    while found is not None:
+        yield found
+        found = next_cron(expression, timezone, found)
 
 
 def next_due(schedule: Schedule, *, after_us: int) -> int | None:
