@@ -1,7 +1,7 @@
 """When a task is due: its kinds, cron with its traps closed, and what cannot be a schedule."""
 
 import random
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -309,3 +309,27 @@ def test_a_stored_schedule_reads_back_as_it_was(schedule):
 def test_what_is_no_stored_schedule_is_refused_when_read(values):
     with pytest.raises(ScheduleError):
         read(values)
+
+
+@pytest.mark.parametrize("expression", ["0 0 * * *", "30 1 * * *", "30 2 * * *", "45 23 * * *"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "America/Havana",
+        "America/Santiago",
+        "Asia/Beirut",
+        "Africa/Casablanca",
+        "Australia/Lord_Howe",
+        "Antarctica/Troll",
+    ],
+)
+def test_a_daily_time_is_due_once_on_every_local_date(expression: str, zone: str):
+    start, end = (parse_moment(f"{year}-01-15T12:00:00Z") for year in (2026, 2027))
+
+    found = due_times(cron(expression, zone), after_us=start, upto_us=end, limit=1000)
+
+    moments = [datetime.fromisoformat(format_moment(time)) for time in found]
+    dates = [moment.astimezone(zone_named(zone)).date() for moment in moments]
+    whole_year = [dates[0] + timedelta(days=day) for day in range(len(dates))]
+    assert len(dates) == 365
+    assert dates == whole_year
