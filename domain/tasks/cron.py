@@ -1,6 +1,7 @@
 """Cron expressions in a time zone: when they are due. Pure.
 
-A day is due when it fits the day of the month or the day of the week, where both are narrowed.
+A day is due when it fits the day of the month or the day of the week, where both are narrowed;
+with the nth or last weekday (`mon#1`, `L5`) or the nearest one (`15W`) it must fit both.
 
 Clocks that change decide in one of two ways:
 
@@ -52,6 +53,7 @@ ALIASES = {
     "@hourly": "0 * * * *",
 }
 _EVERY_ONE = re.compile(r"\*/0*1")
+_SAME = re.compile(r"^0*(\w+)-0*\1(/\d+)?$", re.ASCII | re.IGNORECASE)
 _SECOND = timedelta(seconds=1)
 
 
@@ -124,7 +126,7 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     zone = zone_named(timezone)
     for name, field in zip(FIELD_NAMES, fields, strict=True):
         check_field(name, field)
-    exact = " ".join("*" if _EVERY_ONE.fullmatch(field) else field for field in fields)
+    exact = " ".join(_exact(field) for field in fields)
     try:
         walker = croniter(
             exact, EPOCH, ret_type=datetime, max_years_between_matches=LONGEST_GAP_YEARS
@@ -137,6 +139,15 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     except CroniterError as error:
         raise CronError(_told(error)) from None
     return CronTimes(expression=" ".join(fields), zone=zone, walker=walker)
+
+
+def _exact(field: str) -> str:
+    """Write a field so that croniter reads it as cron does."""
+    if _EVERY_ONE.fullmatch(field):
+        # Else a day field that fits every day would add to the other instead of leaving it alone.
+        return "*"
+    # It takes a range from a value to itself for the whole cycle.
+    return ",".join(_SAME.sub(r"\1", part) for part in field.split(","))
 
 
 def check_field(name: str, field: str) -> None:

@@ -132,6 +132,22 @@ def test_due_times_are_those_of_another_implementation_when_clocks_change(expres
             ["2026-10-25T00:00Z"],
             [],
         ),
+        (
+            "0 12 20-31 * sun#4",
+            "Europe/London",
+            "2026-10-25",
+            "it adds the nth weekday to the days; here both must fit",
+            [],
+            ["2026-10-24T11:00Z", "2026-10-26T12:00Z"],
+        ),
+        (
+            "0 12 * * 5/1",
+            "Europe/London",
+            "2026-10-25",
+            "its weekdays go up to 7, a second Sunday; here a step ends with Saturday",
+            [],
+            ["2026-10-25T12:00Z"],
+        ),
     ],
 )
 def test_differences_from_the_other_implementation_are_known(
