@@ -38,6 +38,7 @@ async def create_app(container: Container) -> ASGIApp:
         conversations=container.conversations,
         runs=container.runs,
         tools=container.tools,
+        tasks=container.tasks,
         feed=container.feed,
         server=server,
         clock=container.clock,

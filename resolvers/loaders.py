@@ -13,6 +13,8 @@ from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.runs.queries import RunFilter, RunOrder, UsageTotal
 from domain.runs.rows import RunRow, RunStepRow
+from domain.tasks.queries import OccurrenceFilter
+from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tools.manifest import ToolManifest
 from resolvers.batching import Batch
 from resolvers.tool_pages import counter, page_of_tools
@@ -41,6 +43,10 @@ class RequestLoaders:
         self._profiles = Batch(self._fetch_profiles)
         self._versions = Batch(self._fetch_versions)
         self._followed = Batch(self._fetch_followed)
+        self._tasks = Batch(self._fetch_tasks)
+        self._occurrences = Batch(self._fetch_occurrences)
+        self._last_occurrences = Batch(self._fetch_last_occurrences)
+        self._attempts = Batch(self._fetch_attempts)
 
     async def workspace(self, workspace_id: str) -> WorkspaceRow | None:
         """Workspace of the caller; no other is visible."""
@@ -146,6 +152,34 @@ class RequestLoaders:
         followed = await self._followed.load(run_id)
         return [] if followed is None else await self._versions.load_many([followed])
 
+    async def task(self, task_id: str) -> TaskRow | None:
+        """Task by id; a deleted one is None."""
+        row = await self._tasks.load(task_id)
+        return None if row is None or row.deleted_at is not None else row
+
+    async def task_with_deleted(self, task_id: str) -> TaskRow | None:
+        """Task by id, also once deleted."""
+        return await self._tasks.load(task_id)
+
+    async def occurrence(self, occurrence_id: str) -> OccurrenceRow | None:
+        """Occurrence by id."""
+        return await self._occurrences.load(occurrence_id)
+
+    async def occurrences(self, task_id: str, page: PageRequest) -> Page[OccurrenceRow]:
+        """Occurrences of a task, newest first."""
+        narrowing = OccurrenceFilter(task_id=task_id)
+        return await self._services.tasks.occurrences(
+            self._principal, narrowing, page, newest_first=True
+        )
+
+    async def last_occurrence(self, task_id: str) -> OccurrenceRow | None:
+        """Latest occurrence of a task."""
+        return await self._last_occurrences.load(task_id)
+
+    async def attempts(self, occurrence_id: str) -> Sequence[RunRow]:
+        """Runs of an occurrence, oldest first."""
+        return await self._attempts.load(occurrence_id) or []
+
     def tool(self, name: str) -> ToolManifest | None:
         """Tool by name."""
         self._principal.needs_any(Scope.TOOLS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
@@ -187,3 +221,15 @@ class RequestLoaders:
 
     async def _fetch_followed(self, run_ids: Sequence[str]) -> Mapping[str, str]:
         return await self._services.runs.behavior_of(self._principal, run_ids)
+
+    async def _fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskRow]:
+        return await self._services.tasks.by_ids(self._principal, ids)
+
+    async def _fetch_occurrences(self, ids: Sequence[str]) -> Mapping[str, OccurrenceRow]:
+        return await self._services.tasks.occurrences_by_ids(self._principal, ids)
+
+    async def _fetch_last_occurrences(self, ids: Sequence[str]) -> Mapping[str, OccurrenceRow]:
+        return await self._services.tasks.last_occurrences(self._principal, ids)
+
+    async def _fetch_attempts(self, ids: Sequence[str]) -> Mapping[str, Sequence[RunRow]]:
+        return await self._services.tasks.attempts(self._principal, ids)

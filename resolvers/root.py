@@ -10,25 +10,45 @@ from resolvers.conversations import ConversationsMutation, ConversationsQuery
 from resolvers.events import EventsSubscription
 from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
 from resolvers.server import ServerQuery
+from resolvers.tasks import TasksMutation, TasksQuery, TasksSubscription
 from resolvers.tools import ToolsQuery
 from schema.behavior_events import BehaviorUpdate
 from schema.declare import api_type
 from schema.scalars import SCALARS
+from schema.schedules import AdhocSchedule, CronSchedule, PlannedSchedule
 from schema.steps import ModelCallStep, ToolCallStep
 
 
 @api_type
-class Query(ServerQuery, AgentsQuery, BehaviorQuery, ConversationsQuery, RunsQuery, ToolsQuery):
+class Query(
+    ServerQuery,
+    AgentsQuery,
+    BehaviorQuery,
+    ConversationsQuery,
+    RunsQuery,
+    TasksQuery,
+    ToolsQuery,
+):
     """Reads; a missing object is null, not an error."""
 
 
 @api_type
-class Mutation(AgentsMutation, BehaviorMutation, ConversationsMutation, RunsMutation):
+class Mutation(
+    AgentsMutation,
+    BehaviorMutation,
+    ConversationsMutation,
+    RunsMutation,
+    TasksMutation,
+):
     """Changes; each takes one input and answers a success or a typed error."""
 
 
 @api_type
-class Subscription(EventsSubscription, RunsSubscription):
+class Subscription(
+    EventsSubscription,
+    RunsSubscription,
+    TasksSubscription,
+):
     """Streams; each replays what came after the cursor, then goes on live, with heartbeats in between."""  # noqa: E501 - the words of the contract
 
 
@@ -38,7 +58,14 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ModelCallStep, ToolCallStep, BehaviorUpdate],
+        types=[
+            ModelCallStep,
+            ToolCallStep,
+            AdhocSchedule,
+            PlannedSchedule,
+            CronSchedule,
+            BehaviorUpdate,
+        ],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     core = schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no public way

@@ -14,6 +14,7 @@ from domain.events.feed import WorkspaceFeed
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.runs.service import RunService
+from domain.tasks.service import TaskService
 from domain.tools.registry import ToolRegistry
 from resolvers.loaders import RequestLoaders
 from schema.event_views import EventViews
@@ -42,6 +43,7 @@ class Services:
     conversations: ConversationService
     runs: RunService
     tools: ToolRegistry
+    tasks: TaskService
     feed: WorkspaceFeed
     server: ServerPort
     clock: Clock

@@ -16,6 +16,7 @@ from domain.kernel.paging import Page, PageRequest
 from domain.kernel.tracing import TraceContext
 from domain.runs.queries import RunFilter, UsageTotal
 from domain.runs.rows import RunRow, RunStepRow
+from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tools.manifest import ToolManifest
 from schema.relay import Count
 
@@ -120,6 +121,30 @@ class Loaders(Protocol):
 
     async def behavior_of(self, run_id: str) -> list[BehaviorVersionRow]:
         """Behavior versions that a run follows, the workspace's first."""
+        ...
+
+    async def task(self, task_id: str) -> TaskRow | None:
+        """Task by id; a deleted one is None."""
+        ...
+
+    async def task_with_deleted(self, task_id: str) -> TaskRow | None:
+        """Task by id, also once deleted."""
+        ...
+
+    async def occurrence(self, occurrence_id: str) -> OccurrenceRow | None:
+        """Occurrence by id."""
+        ...
+
+    async def occurrences(self, task_id: str, page: PageRequest) -> Page[OccurrenceRow]:
+        """Occurrences of a task, newest first."""
+        ...
+
+    async def last_occurrence(self, task_id: str) -> OccurrenceRow | None:
+        """Latest occurrence of a task."""
+        ...
+
+    async def attempts(self, occurrence_id: str) -> Sequence[RunRow]:
+        """Runs of an occurrence, oldest first."""
         ...
 
     def tool(self, name: str) -> ToolManifest | None:

@@ -26,6 +26,7 @@ class EventType(Enum):
     TOOL_CALL_STARTED = "ToolCallStarted."
     TOOL_CALL_FINISHED = "ToolCallFinished."
     USAGE_UPDATED = "UsageUpdated."
+    TASK_UPDATE = "TaskUpdate."
     BEHAVIOR_UPDATE = "BehaviorUpdate."
 
     @property
@@ -41,6 +42,7 @@ class EventType(Enum):
 
 _OF_RUNS = frozenset(kind.value for kind in RunEventType)
 _SCOPES: Mapping[EventType, Scope] = {
+    EventType.TASK_UPDATE: Scope.TASKS_READ,
     EventType.BEHAVIOR_UPDATE: Scope.BEHAVIOR_READ,
 }
 """Scopes of events that belong to no run; one that is missing here is shown to nobody."""

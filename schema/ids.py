@@ -32,6 +32,8 @@ class Kind(Enum):
     BEHAVIOR_PROFILE = "profile"
     BEHAVIOR_VERSION = "ruleset"
     BEHAVIOR_RULE = "rule"
+    TASK = "task"
+    OCCURRENCE = "occ"
 
     @property
     def noun(self) -> str:
@@ -51,6 +53,8 @@ _NOUNS = {
     Kind.BEHAVIOR_PROFILE: "behavior profile",
     Kind.BEHAVIOR_VERSION: "behavior version",
     Kind.BEHAVIOR_RULE: "behavior rule",
+    Kind.TASK: "task",
+    Kind.OCCURRENCE: "occurrence",
 }
 _BY_NOUN = {noun.lower().replace(" ", ""): kind for kind, noun in _NOUNS.items()}
 _KINDS = {kind.value: kind for kind in Kind}

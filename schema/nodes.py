@@ -9,9 +9,11 @@ from schema.behavior import BehaviorProfile, BehaviorVersion
 from schema.context import Loaders
 from schema.conversations import Conversation, Message
 from schema.ids import Kind
+from schema.occurrences import Occurrence
 from schema.relay import Node
 from schema.runs import Run
 from schema.steps import step_of
+from schema.tasks import Task
 from schema.tools import Tool
 
 
@@ -70,6 +72,16 @@ async def _no_node(_: Loaders, _raw: str) -> Node | None:
     return None
 
 
+async def _task(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.task(raw)
+    return None if row is None else Task.of(row)
+
+
+async def _occurrence(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.occurrence(raw)
+    return None if row is None else Occurrence.of(row)
+
+
 _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.WORKSPACE: _workspace,
     Kind.API_KEY: _api_key,
@@ -82,6 +94,8 @@ _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.BEHAVIOR_PROFILE: _behavior_profile,
     Kind.BEHAVIOR_VERSION: _behavior_version,
     Kind.BEHAVIOR_RULE: _no_node,
+    Kind.TASK: _task,
+    Kind.OCCURRENCE: _occurrence,
 }
 
 

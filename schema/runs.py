@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 from strawberry import ID, UNSET, Private, field
@@ -22,6 +22,9 @@ from schema.inputs import refers_to, values_of
 from schema.relay import Connection, Edge, Node, Paged, TimeRange
 from schema.scalars import Json, Moment, moment
 from schema.steps import RunError, RunStepConnection, Usage, milliseconds
+
+if TYPE_CHECKING:
+    from schema.occurrences import Occurrence
 
 
 @api_enum
@@ -122,6 +125,18 @@ class Run(Node):
         row = await info.context.loaders.conversation(self.row.conversation_id)
         return None if row is None else Conversation.of(row)
 
+    @field(description="Occurrence of a task that started it; null when none did.")
+    async def occurrence(
+        self, info: Info
+    ) -> Annotated["Occurrence", strawberry.lazy("schema.occurrences")] | None:
+        """Load it."""
+        from schema.occurrences import Occurrence
+
+        if self.row.occurrence_id is None:
+            return None
+        row = await info.context.loaders.occurrence(self.row.occurrence_id)
+        return None if row is None else Occurrence.of(row)
+
     @field(description="Run that delegated to it; null at the top.")
     async def parent(self, info: Info) -> "Run | None":
         """Load it."""
@@ -212,6 +227,9 @@ class RunFilter:
         default=UNSET,
         metadata=refers_to(Kind.CONVERSATION),
     )
+    task_id: ID | None = field(
+        description="Only those of this task.", default=UNSET, metadata=refers_to(Kind.TASK)
+    )
     top_level: bool | None = field(description="True leaves out delegated runs.", default=UNSET)
     trace_id: str | None = field(description="Only those with this trace.", default=UNSET)
     created: TimeRange | None = field(description="Only those created in this span.", default=UNSET)
@@ -225,6 +243,7 @@ def run_filter(given: RunFilter | None, *, agent_id: str | None = None) -> queri
         statuses=values.get("statuses"),
         agent_id=agent_id or values.get("agentId"),
         conversation_id=values.get("conversationId"),
+        task_id=values.get("taskId"),
         top_level=bool(values.get("topLevel")),
         trace_id=values.get("traceId"),
         since_us=span.get("since"),

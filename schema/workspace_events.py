@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from domain.events.records import EventRecord
 from schema.behavior_events import BehaviorUpdate
 from schema.events import Event
+from schema.task_events import TaskUpdate
 
 _SHOW: Mapping[str, Callable[[EventRecord], Event]] = {
     "BehaviorUpdate": BehaviorUpdate.of,
+    "TaskUpdate": TaskUpdate.of,
 }
 """Makes the public object of a record. The classes, `of(record)`, live with their nouns."""
 

@@ -69,7 +69,9 @@ class AgentQueries:
 
     async def by_ids(self, principal: Principal, ids: Iterable[str]) -> dict[str, AgentRow]:
         """Return the agents that exist, by id."""
-        principal.needs_any(Scope.AGENTS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
+        principal.needs_any(
+            Scope.AGENTS_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE, Scope.TASKS_READ
+        )
         rows = await self._rows(principal.workspace_id).filter(id__in=list(ids))
         return {row.id: row for row in rows}
 

@@ -20,6 +20,7 @@ from domain.runs.runner import Runner
 from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
+from tests.domain.task_world import tasks_over
 from tests.fakes import Act
 from tests.run_world import RunWorld, ledger_tools, run_world
 
@@ -131,6 +132,7 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
             conversations=runs.conversations,
             runs=runs.service(runner),
             tools=ledger_tools(runs.effects),
+            tasks=tasks_over(runs)[1],
             feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
             server=StaticServer(),
             clock=runs.clock,

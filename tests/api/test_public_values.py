@@ -37,7 +37,7 @@ def test_a_tool_has_an_id_made_of_its_name():
         "run",
         "run_",
         "RUN_AZqrze8SdFaavN7wEjRWeA",
-        "task_AZqrze8SdFaavN7wEjRWeA",
+        "thing_AZqrze8SdFaavN7wEjRWeA",
         "run_AZqrze8SdFaavN7wEjRWeA==",
         "run_AZqrze8SdFaavN7wEjRWeB",
         "run_AZqrze8SdFaavN7wEjRW",

@@ -37,6 +37,10 @@ from domain.conversations.service import MessageRole as DomainMessageRole
 from domain.kernel.errors import ErrorCode as DomainErrorCode
 from domain.runs import state
 from domain.runs.queries import RunOrder as DomainRunOrder
+from domain.tasks import state as task_state
+from domain.tasks.preview import WarningCode
+from domain.tasks.queries import TaskOrder as DomainTaskOrder
+from domain.tasks.schedule import ScheduleKind as DomainScheduleKind
 from domain.tools.manifest import SideEffect as DomainSideEffect
 from resolvers.root import build_schema, print_sdl
 from schema.access import Scope
@@ -47,9 +51,15 @@ from schema.behavior_inputs import AdjustStrategy
 from schema.conversations import MessageRole
 from schema.errors import ErrorCode
 from schema.ids import Kind
+from schema.occurrences import OccurrenceStatus, OccurrenceTrigger
 from schema.run_inputs import RunOrder
 from schema.runs import RunStatus
+from schema.schedule_previews import ScheduleWarningCode
+from schema.schedules import ScheduleKind
 from schema.steps import RunErrorCode, StepStatus
+from schema.task_events import TaskChange
+from schema.task_inputs import ConversationMode, TaskOrder
+from schema.tasks import MissedRunPolicy, OverlapPolicy, TaskStatus
 from schema.tools import SideEffect
 from tests.api.sdl_comparison import facts_of
 
@@ -65,14 +75,12 @@ OF_THE_PRINTER = {
     "@oneOf description",
     "@oneOf directives",
 }
-WHOLE = {"Agents", "CreateAgent", "ExecuteAgent"}
+WHOLE = {"Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
 IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents"}
 WAITING = {
     "DecideApproval",
     "SearchMemory",
     "PromoteSolution",
-    "CreateTask",
-    "TaskUpdates",
 }
 DOOR_CODES = {"UNAUTHENTICATED", "BAD_CURSOR", "UNAVAILABLE"}
 """Failures that no mutation answers with: they end a call before or outside of it."""
@@ -158,6 +166,16 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (MessageRole, DomainMessageRole),
         (RuleKind, DomainRuleKind),
         (AdjustStrategy, DomainStrategy),
+        (TaskStatus, task_state.TaskStatus),
+        (TaskChange, task_state.TaskChange),
+        (OverlapPolicy, task_state.OverlapPolicy),
+        (MissedRunPolicy, task_state.MissedRunPolicy),
+        (ConversationMode, task_state.ConversationMode),
+        (OccurrenceTrigger, task_state.OccurrenceTrigger),
+        (OccurrenceStatus, task_state.OccurrenceStatus),
+        (ScheduleKind, DomainScheduleKind),
+        (ScheduleWarningCode, WarningCode),
+        (TaskOrder, DomainTaskOrder),
     ],
 )
 def test_a_public_enum_has_the_names_of_the_domain(public: type[Enum], domain: type[Enum]):

@@ -111,26 +111,33 @@ class TaskWorld:
         )
 
 
+def tasks_over(runs: RunWorld) -> tuple[TaskCommits, TaskService]:
+    """Build what tasks need over a world of runs, whose ends settle occurrences from now on."""
+    database = runs.database
+    orders = RunOrders(database, runs.queue, runs.bus, clock=runs.clock, ids=runs.ids)
+    commits = TaskCommits(
+        database=database,
+        store=runs.store,
+        orders=orders,
+        queue=runs.queue,
+        bus=runs.bus,
+        clock=runs.clock,
+    )
+    runs.endings.append(OccurrenceEnding(runs.ids, commits.wake))
+    starter = RunStarter(database, runs.conversations, runs.ids)
+    service = TaskService(
+        commits,
+        TaskSaving(starter=starter, audit=runs.audit(), ids=runs.ids),
+        idempotency=IdempotencyKeys(database, runs.clock),
+        feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
+    )
+    return commits, service
+
+
 @asynccontextmanager
 async def task_world(database: Database) -> AsyncGenerator[TaskWorld, None]:
     """Build the world on a database."""
     obey_clock(database)
     async with run_world(database) as runs:
-        orders = RunOrders(database, runs.queue, runs.bus, clock=runs.clock, ids=runs.ids)
-        commits = TaskCommits(
-            database=database,
-            store=runs.store,
-            orders=orders,
-            queue=runs.queue,
-            bus=runs.bus,
-            clock=runs.clock,
-        )
-        runs.endings.append(OccurrenceEnding(runs.ids, commits.wake))
-        starter = RunStarter(database, runs.conversations, runs.ids)
-        service = TaskService(
-            commits,
-            TaskSaving(starter=starter, audit=runs.audit(), ids=runs.ids),
-            idempotency=IdempotencyKeys(database, runs.clock),
-            feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
-        )
+        commits, service = tasks_over(runs)
         yield TaskWorld(runs=runs, commits=commits, service=service)
