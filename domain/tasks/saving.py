@@ -14,6 +14,7 @@ from domain.kernel.ids import IdSource
 from domain.kernel.rows import fetch_rows
 from domain.runs.orders import CancelOrder
 from domain.runs.spec import AgentChoice
+from domain.runs.work import dumps
 from domain.tasks.commits import Batch
 from domain.tasks.plan import first_due
 from domain.tasks.rows import OccurrenceRow, TaskRow
@@ -124,7 +125,7 @@ class TaskSaving:
         agent_id = task.agent_id
         if "agent" in changes.values:
             agent_id = (await self.agent(batch, after.agent)).id
-        before = columns_of(settings, task.agent_id)
+        before = {**columns_of(settings, task.agent_id), "schedule": dumps(task.schedule)}
         saved = {
             name: value
             for name, value in columns_of(after, agent_id).items()
@@ -274,12 +275,9 @@ def refuse_completed(task: TaskRow) -> None:
 
 def _settings_before(task: TaskRow, changes: TaskChanges) -> TaskSettings:
     """The settings of a row; a schedule that cannot be read has to be replaced."""
+    replaces = changes.values.get("schedule") is not None
     try:
-        return settings_of(task)
+        return settings_of(task, due=Adhoc() if replaces else None)
     except (ScheduleError, ValidationError) as error:
-        if changes.values.get("schedule") is None:
-            raise Conflict(
-                f"The task cannot be read: {error} Send a new schedule.", path=["schedule"]
-            ) from error
-        task.schedule = {"kind": "ADHOC", "runNow": False}
-        return settings_of(task)
+        cure = "Delete it and make it anew." if replaces else "Send a new schedule."
+        raise Conflict(f"The task cannot be read: {error} {cure}", path=["taskId"]) from error

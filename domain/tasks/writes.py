@@ -43,17 +43,17 @@ def columns_of(settings: TaskSettings, agent_id: str) -> dict[str, Any]:
     }
 
 
-def settings_of(row: TaskRow) -> TaskSettings:
+def settings_of(row: TaskRow, *, due: schedule.Schedule | None = None) -> TaskSettings:
     """Return a task's row as the settings that a client would send for it.
 
-    Raises ScheduleError and pydantic's ValidationError for a row that nobody could have saved.
+    With `due`, that stands for a schedule that cannot be read. Raises ScheduleError and pydantic's ValidationError for a row that nobody could have saved.
     """
     kept = {
         name: getattr(row, name)
         for name in TaskSettings.model_fields
         if name not in ("agent", "schedule")
     }
-    asked = ScheduleSpec.of(schedule.read(row.schedule))
+    asked = ScheduleSpec.of(due or schedule.read(row.schedule))
     return TaskSettings.model_validate({**kept, "agent": {"id": row.agent_id}, "schedule": asked})
 
 

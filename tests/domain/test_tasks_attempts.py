@@ -1,0 +1,208 @@
+"""Attempts of an occurrence: retried with back-off, cancelled alone, settled however they end."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from domain.kernel.database import Database
+from domain.models.ports import ModelError, ModelErrorKind
+from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
+from tests.fakes import say
+
+DOWN = ModelError(ModelErrorKind.UNAVAILABLE, "The model is away.")
+REFUSED = ModelError(ModelErrorKind.REFUSED, "No.")
+ON_DEMAND: dict[str, Any] = {"schedule": {"adhoc": {"runNow": True}}}
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncGenerator[TaskWorld, None]:
+    """A world on each database."""
+    async with task_world(database) as built:
+        yield built
+
+
+async def test_a_failed_attempt_is_repeated_with_a_wait_that_doubles(world: TaskWorld) -> None:
+    retry = {"maxAttempts": 3, "backoffSeconds": 10}
+    task = await world.create(**ON_DEMAND, retry=retry, metadata={"team": "ops"})
+    began = world.runs.clock.now_us()
+    world.runs.model.script([DOWN], [DOWN], say("at last"))
+
+    for wait_s in (10, 20):
+        await world.work_off()
+        (occurrence,) = await world.occurrences(task.id)
+        assert (occurrence.status, occurrence.due_at) == ("QUEUED", began + wait_s * 1_000_000)
+        assert occurrence.reason == "MODEL_UNAVAILABLE: The model is away."
+        assert await world.move_to(began + wait_s * 1_000_000 - 1) > 0
+        assert world.hinted() == []
+        await world.move_to(began + wait_s * 1_000_000)
+        assert world.hinted() == [occurrence.run_id]
+        began += wait_s * 1_000_000
+    await world.work_off()
+
+    (occurrence,) = await world.occurrences(task.id)
+    runs = await world.attempts(task.id)
+    assert (occurrence.status, occurrence.reason, occurrence.attempts) == ("SUCCEEDED", None, 3)
+    assert [(run.status, run.attempt) for run in runs] == [
+        ("FAILED", 1),
+        ("FAILED", 2),
+        ("SUCCEEDED", 3),
+    ]
+    assert [run.retry_of for run in runs] == [None, runs[0].id, runs[1].id]
+    assert {run.occurrence_id for run in runs} == {occurrence.id}
+    assert runs[2].metadata == {"team": "ops"}
+    assert (await world.task(task.id)).consecutive_failures == 0
+
+
+async def test_after_the_last_attempt_the_occurrence_has_failed(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, retry={"maxAttempts": 2, "backoffSeconds": 0})
+    world.runs.model.script([DOWN], [DOWN])
+
+    await world.work_off()
+    await world.tick()
+    await world.work_off()
+
+    (occurrence,) = await world.occurrences(task.id)
+    assert (occurrence.status, occurrence.attempts) == ("FAILED", 2)
+    assert occurrence.reason == "MODEL_UNAVAILABLE: The model is away."
+    assert (await world.task(task.id)).consecutive_failures == 1
+    assert (await world.task(task.id)).status == "ACTIVE"
+
+
+async def test_a_reason_that_will_not_go_away_is_not_tried_again(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, retry={"maxAttempts": 5})
+    world.runs.model.script([REFUSED])
+
+    await world.work_off()
+
+    assert await world.statuses(task.id) == ["FAILED"]
+    assert len(await world.attempts(task.id)) == 1
+
+
+async def test_an_attempt_that_lost_its_workers_is_repeated(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, retry={"maxAttempts": 2, "backoffSeconds": 1})
+    (run,) = await world.attempts(task.id)
+    for _ in range(3):
+        assert await world.runs.office().claim(run.id) is not None
+        world.runs.clock.move(7)
+
+    await world.work_off()
+
+    (occurrence,) = await world.occurrences(task.id)
+    assert occurrence.status == "QUEUED"
+    assert (occurrence.reason or "").startswith("WORKER_LOST: ")
+    assert len(await world.attempts(task.id)) == 2
+
+
+async def test_the_timeout_of_a_task_is_the_longest_time_of_its_runs(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, timeoutSeconds=7)
+
+    (run,) = await world.attempts(task.id)
+
+    assert run.spec["limits"] == {"maxSeconds": 7}
+    assert run.task_id == task.id
+
+
+async def test_a_cancelled_run_that_never_started_settles_its_occurrence(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, retry={"maxAttempts": 3})
+    (run,) = await world.attempts(task.id)
+
+    async with world.runs.process() as runner:
+        await world.runs.service(runner).cancel(world.runs.principal, run.id, "not today")
+
+    (occurrence,) = await world.occurrences(task.id)
+    assert (occurrence.status, occurrence.reason) == ("CANCELLED", "not today")
+    assert (await world.task(task.id)).consecutive_failures == 0
+    assert len(await world.attempts(task.id)) == 1
+
+
+async def test_a_retry_that_waits_can_be_cancelled(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, retry={"maxAttempts": 2, "backoffSeconds": 3600})
+    world.runs.model.script([DOWN])
+    await world.work_off()
+    waiting = (await world.attempts(task.id))[1]
+
+    async with world.runs.process() as runner:
+        await world.runs.service(runner).cancel(world.runs.principal, waiting.id, None)
+
+    assert await world.statuses(task.id) == ["CANCELLED"]
+    assert [run.status for run in await world.attempts(task.id)] == ["FAILED", "CANCELLED"]
+
+
+async def test_failures_in_a_row_pause_the_task_before_it_fires_again(world: TaskWorld) -> None:
+    task = await world.create(pauseAfterFailures=2)
+    world.runs.model.script([DOWN], [DOWN])
+
+    for minute in range(3):
+        await world.move_to(FIRST_US + minute * MINUTE_US)
+        await world.work_off()
+    await world.tick()
+
+    paused = await world.task(task.id)
+    assert (paused.status, paused.pause_reason) == ("PAUSED", "Paused after 2 failures in a row.")
+    assert await world.statuses(task.id) == ["FAILED", "FAILED"]
+
+    resumed = await world.service.resume(world.runs.principal, task.id)
+
+    assert (resumed.status, resumed.pause_reason, resumed.consecutive_failures) == (
+        "ACTIVE",
+        None,
+        0,
+    )
+
+
+async def test_a_run_without_a_task_adds_nothing_to_its_end(world: TaskWorld) -> None:
+    world.runs.model.script(say("plain"))
+    run_id = await world.runs.accept()
+
+    await world.work_off()
+
+    assert (await world.runs.row(run_id)).status == "SUCCEEDED"
+    assert await world.updates() == []
+
+
+async def test_runs_of_a_task_may_share_a_conversation_and_wait_for_it(world: TaskWorld) -> None:
+    task = await world.create(conversationMode="CONTINUE")
+    assert task.conversation_id is not None
+    held = await world.runs.accept(conversationId=task.conversation_id)
+
+    await world.move_to(FIRST_US)
+    (occurrence,) = await world.occurrences(task.id)
+    assert (occurrence.status, occurrence.run_id) == ("QUEUED", None)
+    assert occurrence.reason == "Waits for its conversation, which another run holds."
+    world.runs.model.script(say("chat"), say("report"))
+    await world.work_off()
+    await world.move_to(FIRST_US + 2_000_000)
+    await world.work_off()
+
+    (run,) = await world.attempts(task.id)
+    assert (run.status, run.conversation_id) == ("SUCCEEDED", task.conversation_id)
+    assert held != run.id
+    assert await world.statuses(task.id) == ["SUCCEEDED"]
+
+
+async def test_each_run_has_a_conversation_of_its_own_otherwise(world: TaskWorld) -> None:
+    task = await world.create()
+    world.runs.model.script(say("one"), say("two"))
+
+    for minute in range(2):
+        await world.move_to(FIRST_US + minute * MINUTE_US)
+        await world.work_off()
+
+    runs = await world.attempts(task.id)
+    assert task.conversation_id is None
+    assert len({run.conversation_id for run in runs} - {None}) == 2
+
+
+async def test_a_shared_conversation_that_was_deleted_begins_anew(world: TaskWorld) -> None:
+    task = await world.create(conversationMode="CONTINUE")
+    await world.runs.conversations.delete(world.runs.principal, task.conversation_id or "")
+    world.runs.model.script(say("report"))
+
+    await world.move_to(FIRST_US)
+    await world.work_off()
+
+    renewed = (await world.task(task.id)).conversation_id
+    assert renewed not in (None, task.conversation_id)
+    assert [run.conversation_id for run in await world.attempts(task.id)] == [renewed]
+    assert await world.statuses(task.id) == ["SUCCEEDED"]
