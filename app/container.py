@@ -49,6 +49,7 @@ from domain.tasks.saving import TaskSaving
 from domain.tasks.service import TaskService
 from domain.tasks.settling import OccurrenceEnding
 from domain.tasks.starting import RunStarter
+from domain.tasks.tools import task_tools
 from domain.tools.builtin import builtin_tools
 from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
@@ -128,6 +129,9 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
         feed = WorkspaceFeed(hub, services.store, clock)
         commits = services.task_commits(queue)
         tasks = services.tasks(commits, feed)
+        # After the service that it calls, and before any run begins.
+        for tool in task_tools(tasks, clock):
+            services.tools.register(tool)
         await stack.enter_async_context(runner)
         if role.works:
             loops = {

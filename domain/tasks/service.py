@@ -63,15 +63,22 @@ class TaskService(TaskQueries):
         self._idempotency = idempotency
         self._feed = feed
 
-    async def create(self, principal: Principal, values: Mapping[str, Any]) -> TaskRow:
+    async def create(
+        self,
+        principal: Principal,
+        values: Mapping[str, Any],
+        *,
+        asked: Mapping[str, Any] | None = None,
+    ) -> TaskRow:
         """Make a task of a client's values; a repeat of its idempotency key makes none.
 
+        `asked` is what has to be the same in a repeat, where the values depend on the moment.
         Raises ValidationFailed, NotFound for the agent, and Conflict for an archived one and for
         a key that came with other values.
         """
         principal.needs(Scope.TASKS_WRITE)
         new = NewTask.of(values)
-        digest = digest_of(new.stored())
+        digest = digest_of(new.stored() if asked is None else asked)
 
         async def create(task_id: str, keeping: list[Statement]) -> None:
             refuse_without_due_time(new, now_us=self._commits.clock.now_us())

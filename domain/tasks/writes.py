@@ -46,7 +46,8 @@ def columns_of(settings: TaskSettings, agent_id: str) -> dict[str, Any]:
 def settings_of(row: TaskRow, *, due: schedule.Schedule | None = None) -> TaskSettings:
     """Return a task's row as the settings that a client would send for it.
 
-    With `due`, that stands for a schedule that cannot be read. Raises ScheduleError and pydantic's ValidationError for a row that nobody could have saved.
+    With `due`, that stands for a schedule that cannot be read. Raises ScheduleError and pydantic's
+    ValidationError for a row that nobody could have saved.
     """
     kept = {
         name: getattr(row, name)

@@ -15,9 +15,7 @@ from domain.kernel.errors import (
     NotFound,
     ValidationFailed,
 )
-from domain.kernel.paging import PageRequest
 from domain.models.ports import TextDelta
-from domain.tasks.queries import OccurrenceFilter, TaskFilter, TaskOrder
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import Gate, say
 
@@ -370,55 +368,3 @@ async def test_an_archived_agent_fails_the_occurrence_with_the_reason(world: Tas
     with pytest.raises(Conflict):
         await world.service.run_now(world.runs.principal, {"taskId": task.id})
     assert await count_of(world, "run") == 0
-
-
-async def test_lists_are_narrowed_ordered_and_paged(world: TaskWorld) -> None:
-    planned = {"schedule": {"planned": {"times": [FIRST_US + 9 * MINUTE_US]}}}
-    demand = await world.create(name="zeta", **ON_DEMAND)
-    later = await world.create(name="Beta", **planned)
-    soon = await world.create(name="alpha", instruction="count the stars")
-    principal, service = world.runs.principal, world.service
-
-    async def ids(order: TaskOrder, **narrowing: Any) -> list[str]:
-        found = await service.tasks(principal, TaskFilter(**narrowing), order, PageRequest())
-        return [row.id for row in found.items]
-
-    assert await ids(TaskOrder.NEXT_RUN_AT_ASC) == [soon.id, later.id, demand.id]
-    assert await ids(TaskOrder.CREATED_AT_DESC) == [soon.id, later.id, demand.id]
-    assert await ids(TaskOrder.NAME_ASC) == [soon.id, later.id, demand.id]
-    assert await ids(TaskOrder.NAME_ASC, search="STARS") == [soon.id]
-    assert await ids(TaskOrder.NAME_ASC, schedules=["PLANNED"]) == [later.id]
-    assert await ids(TaskOrder.NAME_ASC, until_us=FIRST_US + 1) == [soon.id]
-    assert await service.count(principal, TaskFilter(statuses=["PAUSED"])) == 0
-    first = await service.tasks(
-        principal, TaskFilter(), TaskOrder.NEXT_RUN_AT_ASC, PageRequest(first=2)
-    )
-    rest = await service.tasks(
-        principal,
-        TaskFilter(),
-        TaskOrder.NEXT_RUN_AT_ASC,
-        PageRequest(first=2, after=first.cursors[-1]),
-    )
-    assert [row.id for row in rest.items] == [demand.id]
-
-
-async def test_history_is_read_by_outcome_span_and_task(world: TaskWorld) -> None:
-    task, other = await world.create(), await world.create()
-    for minute in range(2):
-        await world.move_to(FIRST_US + minute * MINUTE_US)
-    principal, service = world.runs.principal, world.service
-
-    async def found(**narrowing: Any) -> list[tuple[str, str]]:
-        page = await service.occurrences(principal, OccurrenceFilter(**narrowing), PageRequest())
-        return [(row.task_id, row.status) for row in page.items]
-
-    assert await found(task_id=task.id) == [(task.id, "SKIPPED"), (task.id, "RUNNING")]
-    assert sorted(await found(statuses=["SKIPPED"])) == sorted(
-        [(task.id, "SKIPPED"), (other.id, "SKIPPED")]
-    )
-    assert len(await found(until_us=FIRST_US + 1)) == 2
-    latest = await service.last_occurrences(principal, [task.id, other.id])
-    assert {row.status for row in latest.values()} == {"SKIPPED"}
-    running = (await world.occurrences(task.id))[0]
-    attempts = await service.attempts(principal, [running.id])
-    assert [run.id for run in attempts[running.id]] == [running.run_id]
