@@ -73,9 +73,7 @@ def task_tools(service: TaskService, clock: Clock) -> list[Tool]:
     ) -> ScheduledTask:
         """Have an instruction carried out later: by cron, at given times, or in some minutes."""
         given = {"cron": cron, "times": times, "in_minutes": in_minutes}
-        chosen = [argument for argument, value in given.items() if value is not None]
-        if len(chosen) != 1:
-            raise InvalidArguments("Give exactly one of cron, times and in_minutes.")
+        chosen = _chosen(given)
         actor, agent_id = _caller(context)
         now_us = clock.now_us()
         soon = [] if in_minutes is None else [now_us + in_minutes * 60 * SECOND_US]
@@ -93,10 +91,18 @@ def task_tools(service: TaskService, clock: Clock) -> list[Tool]:
         try:
             task = await service.create(actor, values, asked=asked)
         except ValidationFailed as error:
-            raise InvalidArguments(_by_argument(error, chosen[0])) from error
+            raise InvalidArguments(_by_argument(error, chosen)) from error
         return _shown(task.name, task.schedule, now_us)
 
     return [tool_from(schedule_task, domain="tasks", traits=_SCHEDULES)]
+
+
+def _chosen(given: Mapping[str, object]) -> str:
+    """Name the one argument that says when."""
+    chosen = [argument for argument, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise InvalidArguments(f"Give exactly one of {', '.join(given)}.")
+    return chosen[0]
 
 
 def _caller(context: ToolContext) -> tuple[Principal, str]:

@@ -83,8 +83,8 @@ async def test_times_are_given_with_their_offset(world: TaskWorld) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({}, "Give exactly one of cron, times and in_minutes."),
-        ({"cron": "* * * * *", "in_minutes": 1}, "Give exactly one of cron, times and in_minutes."),
+        ({}, "Give exactly one of cron, times, in_minutes."),
+        ({"cron": "* * * * *", "in_minutes": 1}, "Give exactly one of cron, times, in_minutes."),
         ({"times": ["2020-01-01T00:00:00Z"]}, "times: All of these times have passed;"),
         ({"times": ["tomorrow"]}, "times: 'tomorrow' is no moment;"),
         ({"cron": "61 * * * *"}, "cron: '61' is no minute;"),
