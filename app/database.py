@@ -33,6 +33,7 @@ ROWS = [
     "domain.agents.rows",
     "domain.behavior.rows",
     "domain.conversations.rows",
+    "domain.memory.rows",
     "domain.runs.rows",
     "domain.tasks.rows",
 ]

@@ -8,9 +8,10 @@ import strawberry
 from strawberry import ID, UNSET, Private, field
 
 from domain.agents import settings
-from domain.agents.changes import changes_between
 from domain.agents.rows import AgentRow, AgentVersionRow
+from domain.kernel.changes import changes_between
 from domain.kernel.paging import Page, PageRequest
+from domain.memory import policy
 from schema.context import Info
 from schema.declare import api_enum, api_type
 from schema.ids import Kind, encode_id
@@ -96,13 +97,13 @@ class MemoryPolicy:
     )
 
     @classmethod
-    def of(cls, policy: settings.MemoryPolicy) -> Self:
+    def of(cls, kept: policy.MemoryPolicy) -> Self:
         """Show a policy."""
         return cls(
-            scope=MemoryScope[policy.scope],
-            recall_kinds=[MemoryKind[kind] for kind in policy.recall_kinds],
-            recall_limit=policy.recall_limit,
-            memorize=policy.memorize,
+            scope=MemoryScope[kept.scope],
+            recall_kinds=[MemoryKind[kind] for kind in kept.recall_kinds],
+            recall_limit=kept.recall_limit,
+            memorize=kept.memorize,
         )
 
 

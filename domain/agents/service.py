@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from domain.access.scopes import Principal, Scope
-from domain.agents.changes import Change, changes_between, merged, without_nulls
+from domain.agents.changes import merged, without_nulls
 from domain.agents.queries import AgentFilter, AgentOrder, AgentQueries
 from domain.agents.rows import AgentRow
 from domain.agents.settings import AgentSettings, NewAgent
 from domain.agents.slugs import free_slug, slug_of
 from domain.agents.writes import Saving, claim_slugs, insert_agent, insert_version, update_agent
+from domain.kernel.changes import Change, changes_between
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef, ValidationFailed
 from domain.kernel.idempotency import IdempotencyKeys, digest_of

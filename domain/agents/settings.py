@@ -1,7 +1,6 @@
 """What an agent is made of: everything that one version of it fixes."""
 
 import re
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -10,13 +9,13 @@ from domain.kernel.idempotency import IdempotencyKey
 from domain.kernel.validation import (
     LARGEST_WHOLE,
     ClientModel,
-    Flag,
     JsonObject,
     Number,
     Text,
     Whole,
     refusal,
 )
+from domain.memory.policy import MemoryPolicy
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
@@ -71,35 +70,6 @@ class RunLimits(ClientModel):
     max_parallel_delegations: Whole = Field(default=4, ge=1, le=32)
     max_tokens: Whole | None = Field(default=None, ge=1, le=LARGEST_WHOLE)
     max_cost_usd: Number | None = Field(default=None, gt=0)
-
-
-class MemoryScope(StrEnum):
-    """Whose memory an agent uses."""
-
-    NONE = "NONE"
-    CONVERSATION = "CONVERSATION"
-    AGENT = "AGENT"
-    WORKSPACE = "WORKSPACE"
-
-
-class MemoryKind(StrEnum):
-    """What a memory is."""
-
-    USER_DATA = "USER_DATA"
-    FRAGMENT = "FRAGMENT"
-    SOLUTION = "SOLUTION"
-    KNOWLEDGE = "KNOWLEDGE"
-
-
-class MemoryPolicy(ClientModel):
-    """What a run recalls from memory and writes to it."""
-
-    scope: MemoryScope = MemoryScope.WORKSPACE
-    recall_kinds: Annotated[
-        tuple[MemoryKind, ...], Field(max_length=len(MemoryKind)), AfterValidator(_without_repeats)
-    ] = (MemoryKind.USER_DATA, MemoryKind.FRAGMENT, MemoryKind.SOLUTION)
-    recall_limit: Whole = Field(default=8, ge=0, le=50)
-    memorize: Flag = True
 
 
 class AgentSettings(ClientModel):

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import aiosqlite
+import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 
 from domain.kernel.background import start_detached
+from domain.kernel.conditions import same
 from domain.kernel.database import (
     Database,
     Dialect,
@@ -110,6 +112,10 @@ def _sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _json_same(one: str, other: str) -> bool:
+    return same(orjson.loads(one), orjson.loads(other))
+
+
 def _roll_back(connection: sqlite3.Connection) -> None:
     """A full disk, for one, has ended the transaction already."""
     if connection.in_transaction:
@@ -145,7 +151,7 @@ class SqliteDatabase(Database):
         self._turn = asyncio.Lock()
         self._pending: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
-        self._prepared: sqlite3.Connection | None = None
+        self._prepared: list[sqlite3.Connection] = []
 
     def transaction(self) -> Transacting:
         """Open a transaction that commits at its end and rolls back on any exception."""
@@ -207,7 +213,8 @@ class SqliteDatabase(Database):
         return await self._on(
             self._reader,
             lambda connection: [
-                tuple(row) for row in connection.execute(numbered(sql), args).fetchall()
+                tuple(row)
+                for row in self._ready(connection).execute(numbered(sql), args).fetchall()
             ],
         )
 
@@ -220,10 +227,11 @@ class SqliteDatabase(Database):
         return await self._on(self._writer, lambda connection: action(self._ready(connection)))
 
     def _ready(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Give the writer the function that PostgreSQL has of its own."""
-        if connection is not self._prepared:
+        """Give a connection the functions that PostgreSQL has of its own."""
+        if not any(connection is known for known in self._prepared):
             connection.create_function("sha256_hex", 1, _sha256_hex, deterministic=True)
-            self._prepared = connection
+            connection.create_function("json_same", 2, _json_same, deterministic=True)
+            self._prepared = [connection, *self._prepared[:1]]
         return connection
 
     async def _on(self, client: SqliteClient, action: Callable[[sqlite3.Connection], T]) -> T:

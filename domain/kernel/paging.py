@@ -17,8 +17,9 @@ from tortoise.functions import Coalesce
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
-from domain.kernel.database import Database
+from domain.kernel.database import Database, placeholders
 from domain.kernel.errors import BadCursor, FieldProblem, ValidationFailed
+from domain.kernel.rows import fetch_rows
 from domain.kernel.validation import is_storable
 
 DEFAULT_SIZE = 20
@@ -121,6 +122,42 @@ async def paginate(
     rows = rows.order_by(*keyset.order(descending=descending != request.is_backward))
     found = list(await rows.limit(request.size + 1).using_db(database.reader))
     return _page(found, request, keyset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsWhere(Generic[M]):
+    """Rows that meet a condition of ours in SQL, with its parameters."""
+
+    model: type[M]
+    condition: str
+    args: Sequence[Any]
+
+
+async def fetch_page(
+    wanted: RowsWhere[M],
+    *,
+    sort: Sequence[str],
+    descending: bool,
+    request: PageRequest,
+    database: Database,
+    within: str,
+) -> Page[M]:
+    """Read one page as `paginate` does, for conditions that the ORM cannot say.
+
+    The columns of `sort` are never NULL.
+    """
+    keyset = _Keyset.of(wanted.model, sort=sort, descending=descending, within=within)
+    condition, args = wanted.condition, list(wanted.args)
+    downward = descending != request.is_backward
+    cursor = request.before if request.is_backward else request.after
+    if cursor is not None:
+        place = keyset.decode(cursor, field="before" if request.is_backward else "after")
+        marks = placeholders(len(args) + 1, len(place))
+        condition += f" AND ({', '.join(sort)}) {'<' if downward else '>'} ({marks})"
+        args += place
+    order = ", ".join(f"{column} {'DESC' if downward else 'ASC'}" for column in sort)
+    condition += f" ORDER BY {order} LIMIT {request.size + 1}"
+    return _page(await fetch_rows(database, wanted.model, condition, *args), request, keyset)
 
 
 def _page(found: list[M], request: PageRequest, keyset: "_Keyset") -> Page[M]:

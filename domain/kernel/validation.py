@@ -251,3 +251,11 @@ def _complaint(value: object) -> str | None:
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 """Free data of a client: an object of at most 64 KiB, 32 levels and finite numbers."""
+
+
+def _any_json(value: object) -> Any:
+    return _json_object({"value": value})["value"]
+
+
+AnyJson = Annotated[Any, BeforeValidator(_any_json)]
+"""Any JSON value of a client, within the bounds of JsonObject."""

@@ -29,12 +29,12 @@ from strawberry.types.lazy_type import LazyType
 from strawberry.types.union import StrawberryUnion
 
 from domain.access.scopes import Scope as DomainScope
-from domain.agents import settings
 from domain.agents.service import AgentOrder as DomainAgentOrder
 from domain.behavior.adjustment import Strategy as DomainStrategy
 from domain.behavior.rules import RuleKind as DomainRuleKind
 from domain.conversations.service import MessageRole as DomainMessageRole
 from domain.kernel.errors import ErrorCode as DomainErrorCode
+from domain.memory import policy
 from domain.runs import state
 from domain.runs.queries import RunOrder as DomainRunOrder
 from domain.tasks import state as task_state
@@ -161,8 +161,8 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (RunOrder, DomainRunOrder),
         (SideEffect, DomainSideEffect),
         (AgentOrder, DomainAgentOrder),
-        (MemoryScope, settings.MemoryScope),
-        (MemoryKind, settings.MemoryKind),
+        (MemoryScope, policy.MemoryScope),
+        (MemoryKind, policy.MemoryKind),
         (MessageRole, DomainMessageRole),
         (RuleKind, DomainRuleKind),
         (AdjustStrategy, DomainStrategy),

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from domain.agents.changes import Change, changes_between
 from domain.agents.rows import AgentRow
 from domain.agents.service import AgentFilter, AgentService
+from domain.kernel.changes import Change, changes_between
 from domain.kernel.database import Database
 from domain.kernel.errors import (
     Conflict,

@@ -1,0 +1,1 @@
+"""What agents remember: facts, pieces of context and solutions, their history and search."""
