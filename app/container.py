@@ -28,6 +28,9 @@ from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.jobs import Job, JobRegistry
 from domain.kernel.ports import Clock, EventBus, JobQueue
+from domain.memory.policy import MemoryPolicy
+from domain.memory.service import MemoryService
+from domain.memory.tools import memory_tools
 from domain.models.providers import ModelProviders
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
@@ -51,6 +54,7 @@ from domain.tasks.settling import OccurrenceEnding
 from domain.tasks.starting import RunStarter
 from domain.tasks.tools import task_tools
 from domain.tools.builtin import builtin_tools
+from domain.tools.calls import ToolContext
 from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
 from workers.broker import make_broker
@@ -92,6 +96,7 @@ class Container:
     agents: AgentService
     behavior: BehaviorService
     conversations: ConversationService
+    memory: MemoryService
     models: ModelProviders
     tools: ToolRegistry
     runner: Runner
@@ -153,6 +158,7 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             agents=services.agents,
             behavior=services.behavior,
             conversations=services.conversations,
+            memory=services.memory,
             models=services.models,
             tools=services.tools,
             runner=runner,
@@ -197,10 +203,23 @@ class _Services:
         )
         self.models = model_clients(settings)
         folders = WorkspaceFolders(settings.workspace_files)
-        self.tools = ToolRegistry(builtin_tools(folders.tree_of))
         self.conversations = ConversationService(database, clock, self._ids)
+        self.memory = MemoryService(
+            database,
+            self.store,
+            idempotency=self._idempotency,
+            audit=self.audit,
+            clock=clock,
+            ids=self._ids,
+        )
         self.agents = AgentService(database, clock, self._ids, self._idempotency)
         self._starter = RunStarter(database, self.conversations, self._ids)
+        self.tools = ToolRegistry(
+            [*builtin_tools(folders.tree_of), *memory_tools(self.memory, self._memory_policy)]
+        )
+
+    async def _memory_policy(self, context: ToolContext) -> MemoryPolicy:
+        return await self.agents.memory_policy(context.workspace_id, context.agent_id)
 
     def runner(self) -> Runner:
         settings = self._settings

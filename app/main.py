@@ -36,6 +36,7 @@ async def create_app(container: Container) -> ASGIApp:
         agents=container.agents,
         behavior=container.behavior,
         conversations=container.conversations,
+        memory=container.memory,
         runs=container.runs,
         tools=container.tools,
         tasks=container.tasks,

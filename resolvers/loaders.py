@@ -11,6 +11,7 @@ from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
+from domain.memory.rows import MemoryRow, MemoryVersionRow
 from domain.runs.queries import RunFilter, RunOrder, UsageTotal
 from domain.runs.rows import RunRow, RunStepRow
 from domain.tasks.queries import OccurrenceFilter
@@ -36,6 +37,7 @@ class RequestLoaders:
         self._agents = Batch(self._fetch_agents)
         self._settings = Batch(self._fetch_settings)
         self._conversations = Batch(self._fetch_conversations)
+        self._memories = Batch(self._fetch_memories)
         self._runs = Batch(self._fetch_runs)
         self._active = Batch(self._fetch_active)
         self._totals = Batch(self._fetch_totals)
@@ -87,6 +89,18 @@ class RequestLoaders:
     async def messages(self, conversation_id: str, page: PageRequest) -> Page[MessageRow]:
         """Messages of a conversation, oldest first."""
         return await self._services.conversations.messages(self._principal, conversation_id, page)
+
+    async def memory(self, memory_id: str) -> MemoryRow | None:
+        """Memory by id."""
+        return await self._memories.load(memory_id)
+
+    async def memories(self, memory_ids: Sequence[str]) -> list[MemoryRow]:
+        """Memories by ids, in their order, without those that do not exist."""
+        return await self._memories.load_many(memory_ids)
+
+    async def memory_history(self, memory_id: str, page: PageRequest) -> Page[MemoryVersionRow]:
+        """Changes of a memory, newest first."""
+        return await self._services.memory.history(self._principal, memory_id, page)
 
     async def run(self, run_id: str) -> RunRow | None:
         """Run by id."""
@@ -200,6 +214,9 @@ class RequestLoaders:
 
     async def _fetch_conversations(self, ids: Sequence[str]) -> Mapping[str, ConversationRow]:
         return await self._services.conversations.by_ids(self._principal, ids)
+
+    async def _fetch_memories(self, ids: Sequence[str]) -> Mapping[str, MemoryRow]:
+        return await self._services.memory.by_ids(self._principal, ids)
 
     async def _fetch_runs(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.by_ids(self._principal, ids)

@@ -8,6 +8,7 @@ from resolvers.agents import AgentsMutation, AgentsQuery
 from resolvers.behavior import BehaviorMutation, BehaviorQuery
 from resolvers.conversations import ConversationsMutation, ConversationsQuery
 from resolvers.events import EventsSubscription
+from resolvers.memory import MemoryMutation, MemoryQuery, MemorySubscription
 from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
 from resolvers.server import ServerQuery
 from resolvers.tasks import TasksMutation, TasksQuery, TasksSubscription
@@ -25,6 +26,7 @@ class Query(
     AgentsQuery,
     BehaviorQuery,
     ConversationsQuery,
+    MemoryQuery,
     RunsQuery,
     TasksQuery,
     ToolsQuery,
@@ -37,6 +39,7 @@ class Mutation(
     AgentsMutation,
     BehaviorMutation,
     ConversationsMutation,
+    MemoryMutation,
     RunsMutation,
     TasksMutation,
 ):
@@ -46,6 +49,7 @@ class Mutation(
 @api_type
 class Subscription(
     EventsSubscription,
+    MemorySubscription,
     RunsSubscription,
     TasksSubscription,
 ):

@@ -13,6 +13,7 @@ from domain.conversations.service import ConversationService
 from domain.events.feed import WorkspaceFeed
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
+from domain.memory.service import MemoryService
 from domain.runs.service import RunService
 from domain.tasks.service import TaskService
 from domain.tools.registry import ToolRegistry
@@ -41,6 +42,7 @@ class Services:
     agents: AgentService
     behavior: BehaviorService
     conversations: ConversationService
+    memory: MemoryService
     runs: RunService
     tools: ToolRegistry
     tasks: TaskService

@@ -14,6 +14,7 @@ from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.kernel.tracing import TraceContext
+from domain.memory.rows import MemoryRow, MemoryVersionRow
 from domain.runs.queries import RunFilter, UsageTotal
 from domain.runs.rows import RunRow, RunStepRow
 from domain.tasks.rows import OccurrenceRow, TaskRow
@@ -61,6 +62,18 @@ class Loaders(Protocol):
 
     async def messages(self, conversation_id: str, page: PageRequest) -> Page[MessageRow]:
         """Messages of a conversation, oldest first."""
+        ...
+
+    async def memory(self, memory_id: str) -> MemoryRow | None:
+        """Memory by id."""
+        ...
+
+    async def memories(self, memory_ids: Sequence[str]) -> list[MemoryRow]:
+        """Memories by ids, in their order, without those that do not exist."""
+        ...
+
+    async def memory_history(self, memory_id: str, page: PageRequest) -> Page[MemoryVersionRow]:
+        """Changes of a memory, newest first."""
         ...
 
     async def run(self, run_id: str) -> RunRow | None:

@@ -27,6 +27,7 @@ class EventType(Enum):
     TOOL_CALL_FINISHED = "ToolCallFinished."
     USAGE_UPDATED = "UsageUpdated."
     TASK_UPDATE = "TaskUpdate."
+    MEMORY_UPDATE = "MemoryUpdate."
     BEHAVIOR_UPDATE = "BehaviorUpdate."
 
     @property
@@ -43,6 +44,7 @@ class EventType(Enum):
 _OF_RUNS = frozenset(kind.value for kind in RunEventType)
 _SCOPES: Mapping[EventType, Scope] = {
     EventType.TASK_UPDATE: Scope.TASKS_READ,
+    EventType.MEMORY_UPDATE: Scope.MEMORY_READ,
     EventType.BEHAVIOR_UPDATE: Scope.BEHAVIOR_READ,
 }
 """Scopes of events that belong to no run; one that is missing here is shown to nobody."""

@@ -34,6 +34,7 @@ class Kind(Enum):
     BEHAVIOR_RULE = "rule"
     TASK = "task"
     OCCURRENCE = "occ"
+    MEMORY = "mem"
 
     @property
     def noun(self) -> str:
@@ -55,6 +56,7 @@ _NOUNS = {
     Kind.BEHAVIOR_RULE: "behavior rule",
     Kind.TASK: "task",
     Kind.OCCURRENCE: "occurrence",
+    Kind.MEMORY: "memory",
 }
 _BY_NOUN = {noun.lower().replace(" ", ""): kind for kind, noun in _NOUNS.items()}
 _KINDS = {kind.value: kind for kind in Kind}

@@ -37,9 +37,13 @@ class _Field(NamedTuple):
 @lru_cache(maxsize=256)
 def _fields(cls: type[Any]) -> tuple[_Field, ...]:
     return tuple(
-        _Field(part.name, to_camel_case(part.name), part.metadata.get(_KIND))
-        for part in fields(cls)
+        _Field(part.name, _public_name(part), part.metadata.get(_KIND)) for part in fields(cls)
     )
+
+
+def _public_name(part: Any) -> str:
+    """The name that a client writes; words that Python keeps for itself are renamed."""
+    return part.graphql_name or to_camel_case(part.name)
 
 
 def _values(given: object, above: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from schema.behavior import BehaviorProfile, BehaviorVersion
 from schema.context import Loaders
 from schema.conversations import Conversation, Message
 from schema.ids import Kind
+from schema.memory import Memory
 from schema.occurrences import Occurrence
 from schema.relay import Node
 from schema.runs import Run
@@ -82,6 +83,11 @@ async def _occurrence(loaders: Loaders, raw: str) -> Node | None:
     return None if row is None else Occurrence.of(row)
 
 
+async def _memory(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.memory(raw)
+    return None if row is None else Memory.of(row)
+
+
 _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.WORKSPACE: _workspace,
     Kind.API_KEY: _api_key,
@@ -96,6 +102,7 @@ _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.BEHAVIOR_RULE: _no_node,
     Kind.TASK: _task,
     Kind.OCCURRENCE: _occurrence,
+    Kind.MEMORY: _memory,
 }
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from domain.events.records import EventRecord
 from schema.behavior_events import BehaviorUpdate
 from schema.events import Event
+from schema.memory_events import MemoryUpdate
 from schema.task_events import TaskUpdate
 
 _SHOW: Mapping[str, Callable[[EventRecord], Event]] = {
     "BehaviorUpdate": BehaviorUpdate.of,
+    "MemoryUpdate": MemoryUpdate.of,
     "TaskUpdate": TaskUpdate.of,
 }
 """Makes the public object of a record. The classes, `of(record)`, live with their nouns."""

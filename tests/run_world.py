@@ -22,6 +22,7 @@ from domain.events.store import EventStore
 from domain.kernel.database import Database, Statement
 from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
+from domain.memory.service import MemoryService
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
@@ -92,6 +93,7 @@ class RunWorld:
     agents: AgentService
     behavior: BehaviorService
     conversations: ConversationService
+    memory: MemoryService
     principal: Principal
     hub: Hub
     ids: IdSource
@@ -226,6 +228,14 @@ async def run_world(database: Database) -> AsyncGenerator[RunWorld, None]:
                 ids=ids,
             ),
             conversations=ConversationService(database, clock, ids),
+            memory=MemoryService(
+                database,
+                store,
+                idempotency=IdempotencyKeys(database, clock),
+                audit=AuditTrail(database, clock, ids),
+                clock=clock,
+                ids=ids,
+            ),
             principal=Principal(
                 workspace_id=workspace.id,
                 key_id=None,

@@ -14,6 +14,7 @@ from domain.agents.settings import AgentSettings
 from domain.kernel.database import Database
 from domain.kernel.paging import Page, PageRequest, paginate
 from domain.kernel.searching import contains, contains_all, words_of
+from domain.memory.policy import MemoryPolicy
 
 
 class AgentOrder(StrEnum):
@@ -74,6 +75,13 @@ class AgentQueries:
         )
         rows = await self._rows(principal.workspace_id).filter(id__in=list(ids))
         return {row.id: row for row in rows}
+
+    async def memory_policy(self, workspace_id: str, agent_id: str | None) -> MemoryPolicy:
+        """How much of memory an agent uses now; for its own calls, made by its runs."""
+        row = None if agent_id is None else await self._rows(workspace_id).get_or_none(id=agent_id)
+        if row is None:
+            return MemoryPolicy()
+        return AgentSettings.model_validate(row.settings).memory
 
     async def versions(
         self, principal: Principal, agent_id: str, page: PageRequest

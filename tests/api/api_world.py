@@ -131,6 +131,7 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
             behavior=runs.behavior,
             conversations=runs.conversations,
             runs=runs.service(runner),
+            memory=runs.memory,
             tools=ledger_tools(runs.effects),
             tasks=tasks_over(runs)[1],
             feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),

@@ -178,4 +178,8 @@ def test_every_event_asks_for_the_scope_of_its_noun():
 
     of_runs = {kind.value for kind in RunEventType}
     assert {scopes.pop(name) for name in of_runs} == {"RUNS_READ"}
-    assert scopes == {"BehaviorUpdate": "BEHAVIOR_READ", "TaskUpdate": "TASKS_READ"}
+    assert scopes == {
+        "BehaviorUpdate": "BEHAVIOR_READ",
+        "MemoryUpdate": "MEMORY_READ",
+        "TaskUpdate": "TASKS_READ",
+    }

@@ -35,6 +35,8 @@ from domain.behavior.rules import RuleKind as DomainRuleKind
 from domain.conversations.service import MessageRole as DomainMessageRole
 from domain.kernel.errors import ErrorCode as DomainErrorCode
 from domain.memory import policy
+from domain.memory.queries import MemoryOrder as DomainMemoryOrder
+from domain.memory.writes import MemoryAction as DomainMemoryAction
 from domain.runs import state
 from domain.runs.queries import RunOrder as DomainRunOrder
 from domain.tasks import state as task_state
@@ -51,6 +53,8 @@ from schema.behavior_inputs import AdjustStrategy
 from schema.conversations import MessageRole
 from schema.errors import ErrorCode
 from schema.ids import Kind
+from schema.memory import MemoryAction
+from schema.memory_inputs import MemoryOrder
 from schema.occurrences import OccurrenceStatus, OccurrenceTrigger
 from schema.run_inputs import RunOrder
 from schema.runs import RunStatus
@@ -76,10 +80,9 @@ OF_THE_PRINTER = {
     "@oneOf directives",
 }
 WHOLE = {"Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
-IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents"}
+IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents", "SearchMemory"}
 WAITING = {
     "DecideApproval",
-    "SearchMemory",
     "PromoteSolution",
 }
 DOOR_CODES = {"UNAUTHENTICATED", "BAD_CURSOR", "UNAVAILABLE"}
@@ -176,6 +179,8 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (ScheduleKind, DomainScheduleKind),
         (ScheduleWarningCode, WarningCode),
         (TaskOrder, DomainTaskOrder),
+        (MemoryAction, DomainMemoryAction),
+        (MemoryOrder, DomainMemoryOrder),
     ],
 )
 def test_a_public_enum_has_the_names_of_the_domain(public: type[Enum], domain: type[Enum]):
