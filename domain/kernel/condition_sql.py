@@ -194,6 +194,8 @@ class _Postgres:
             if not is_place(step):
                 value = at_key
                 continue
-            # On a list a key finds nothing, on an object a place finds nothing.
-            value = f"COALESCE({at_key}, {value} -> {self._parameters.add(int(step))}::int)"
+            # On a list a key finds nothing; a single value counts as its own first place.
+            at_place = f"{value} -> {self._parameters.add(int(step))}::int"
+            of_list = f"CASE jsonb_typeof({value}) WHEN 'array' THEN {at_place} END"
+            value = f"COALESCE({at_key}, {of_list})"
         return value
