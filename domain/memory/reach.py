@@ -77,15 +77,12 @@ def present_sql(
 def _reach_sql(reach: Reach, parameters: Parameters) -> str:
     if reach.scope is MemoryScope.NONE:
         return "FALSE"
-    here = _or_null("conversation_id", reach.conversation_id, parameters)
     if reach.scope is MemoryScope.CONVERSATION:
         here = _only("conversation_id", reach.conversation_id, parameters)
-    of_agent = "TRUE"
-    if reach.scope is MemoryScope.AGENT:
-        of_agent = _only("agent_id", reach.agent_id, parameters)
-    elif reach.scope is MemoryScope.WORKSPACE:
-        of_agent = _or_null("agent_id", reach.agent_id, parameters)
-    return f"memory.recallable AND {here} AND {of_agent}"
+        return f"memory.recallable AND {here}"
+    whose = _only if reach.scope is MemoryScope.AGENT else _or_null
+    here = _or_null("conversation_id", reach.conversation_id, parameters)
+    return f"memory.recallable AND {here} AND {whose('agent_id', reach.agent_id, parameters)}"
 
 
 def _only(column: str, ident: str | None, parameters: Parameters) -> str:

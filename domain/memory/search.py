@@ -178,7 +178,8 @@ def within_budget(found: Sequence[Found], max_tokens: int | None, limit: int) ->
 
 
 def _rarity(memories: int, holding: int) -> float:
-    return math.log(1 + (memories - holding + 0.5) / (holding + 0.5))
+    others = max(0, memories - holding)
+    return math.log(1 + (others + 0.5) / (holding + 0.5))
 
 
 def _is_settled(rows: Sequence[Row], limit: int) -> bool:
