@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -237,6 +238,7 @@ class SqliteDatabase(Database):
         if not any(connection is known for known in self._prepared):
             connection.create_function("sha256_hex", 1, _sha256_hex, deterministic=True)
             connection.create_function("json_same", 2, _json_same, deterministic=True)
+            connection.create_function("ln", 1, math.log, deterministic=True)
             self._prepared = [connection, *self._prepared[:1]]
         return connection
 

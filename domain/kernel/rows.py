@@ -1,5 +1,6 @@
 """What rows are made of: the base row and the field types that both databases keep alike."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -54,11 +55,23 @@ class BaseRow(Model):
         abstract = True
 
 
-@lru_cache(maxsize=256)
-def _select(model: type[Model], condition: str) -> tuple[str, tuple[str, ...]]:
+@lru_cache(maxsize=64)
+def columns_of(model: type[Model]) -> tuple[str, ...]:
+    """The columns of a row, in the order in which `row_of` takes them."""
     meta = cast("Any", model)._meta  # noqa: SLF001 - Tortoise's only list of columns
-    columns = tuple(sorted(meta.db_fields))
-    return f"SELECT {', '.join(columns)} FROM {meta.db_table} WHERE {condition}", columns
+    return tuple(sorted(meta.db_fields))
+
+
+def row_of(model: type[M], values: Sequence[Any]) -> M:
+    """Build a row of values in the order of its columns."""
+    build = cast("Any", model)._init_from_db  # noqa: SLF001 - how Tortoise itself builds rows
+    return build(**dict(zip(columns_of(model), values, strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _select(model: type[Model], condition: str) -> str:
+    table = cast("Any", model)._meta.db_table  # noqa: SLF001 - as above
+    return f"SELECT {', '.join(columns_of(model))} FROM {table} WHERE {condition}"
 
 
 async def fetch_rows(
@@ -68,7 +81,5 @@ async def fetch_rows(
 
     Building the query through the ORM costs ten times the query.
     """
-    sql, columns = _select(model, condition)
-    rows = await source.fetch(sql, *args)
-    build = cast("Any", model)._init_from_db  # noqa: SLF001 - how Tortoise itself builds rows
-    return [build(**dict(zip(columns, row, strict=True))) for row in rows]
+    rows = await source.fetch(_select(model, condition), *args)
+    return [row_of(model, row) for row in rows]

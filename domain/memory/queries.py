@@ -113,7 +113,7 @@ class MemoryQueries:
             as_of_us=spec.as_of,
             limit=spec.limit,
         )
-        return await self._answer(principal, request, max_tokens=spec.max_tokens)
+        return await self._answer(request, max_tokens=spec.max_tokens)
 
     async def recall(
         self,
@@ -135,7 +135,7 @@ class MemoryQueries:
             reach=reach,
             limit=limit,
         )
-        result = await self._answer(principal, request, max_tokens=max_tokens)
+        result = await self._answer(request, max_tokens=max_tokens)
         recalled = [hit.row.id for hit in result.hits]
         if recalled:
             parameters = Parameters([principal.workspace_id, self._clock.now_us()])
@@ -175,19 +175,13 @@ class MemoryQueries:
         sql = f"SELECT id FROM memory WHERE {named} AND {wanted}"
         return {row[0] for row in await self._database.fetch(sql, *parameters.values)}
 
-    async def _answer(
-        self, principal: Principal, request: SearchRequest, *, max_tokens: int | None
-    ) -> SearchResult:
+    async def _answer(self, request: SearchRequest, *, max_tokens: int | None) -> SearchResult:
         began = self._clock.monotonic()
         most = request.limit if max_tokens is None else CANDIDATES
         found = await self._search.find(replace(request, limit=most))
         kept = within_budget(found, max_tokens, request.limit)
-        rows = await self._rows(principal, [one.memory_id for one in kept])
-        # One that was erased since it was found is left out.
-        there = [one for one in kept if one.memory_id in rows]
         hits = [
-            MemoryHit(row=rows[one.memory_id], rank=rank, score=one.score)
-            for rank, one in enumerate(there, 1)
+            MemoryHit(row=one.row, rank=rank, score=one.score) for rank, one in enumerate(kept, 1)
         ]
         return SearchResult(
             hits=hits,

@@ -5,15 +5,17 @@ index of words, computed in SQL alike on both databases. Scope and filter hold b
 ranked or cut off. Pinned memories get an addition in proportion to their score.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from domain.kernel.condition_sql import Parameters
-from domain.kernel.database import Database, Row, placeholders
+from domain.kernel.database import Database, Row
+from domain.kernel.rows import columns_of, row_of
 from domain.memory.filters import MemoryFilter
 from domain.memory.postings import word_key
 from domain.memory.reach import Reach, visible_sql
+from domain.memory.rows import MemoryRow
 from domain.memory.words import asked_words
 
 MOST_WORDS = 48
@@ -61,23 +63,10 @@ class MemoryScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A memory that answers, by its id."""
+    """A memory that answers."""
 
-    memory_id: str
-    token_count: int
+    row: MemoryRow
     score: MemoryScore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """The words of a query that the workspace knows, with their weights."""
-
-    keys: Sequence[int]
-    written: Sequence[str]
-    weights: Sequence[float]
-    highest: float
-    """The score of a memory that is about every word of the query and nothing else."""
-    mean_length: float
 
 
 class MemorySearch:
@@ -88,80 +77,117 @@ class MemorySearch:
 
     async def find(self, request: SearchRequest) -> list[Found]:
         """Return the best, best first."""
-        question = await self._question(request)
-        if not question.keys:
+        asked = dict(list(asked_words(request.query).items())[:MOST_WORDS])
+        if not asked:
             return []
-        rows = await self._ranked(request, question, among=FIRST_LOOK)
+        rows = await self._ranked(request, list(asked), among=FIRST_LOOK)
         if not _is_settled(rows, request.limit):
-            rows = await self._ranked(request, question, among=None)
-        return [_found(row, question) for row in rows]
-
-    async def _question(self, request: SearchRequest) -> _Question:
-        asked = list(asked_words(request.query).items())[:MOST_WORDS]
-        written = {word_key(request.workspace_id, word): text for word, text in asked}
-        if not written:
-            return _Question(keys=(), written=(), weights=(), highest=0.0, mean_length=1.0)
-        sql = (
-            "SELECT word, COUNT(*), 0 FROM memory_word"
-            f" WHERE word IN ({placeholders(2, len(written))}) GROUP BY word"
-            " UNION ALL SELECT -1, memories, words FROM memory_total WHERE workspace_id = $1"
-        )
-        rows = await self._database.fetch(sql, request.workspace_id, *written)
-        spread = {key: count for key, count, _ in rows if key >= 0}
-        total = next(((count, words) for key, count, words in rows if key < 0), (0, 0))
-        weights = {key: _rarity(total[0], spread.get(key, 0)) for key in written}
-        known = [key for key in written if key in spread]
-        return _Question(
-            keys=known,
-            written=[written[key] for key in known],
-            weights=[weights[key] for key in known],
-            highest=sum(weights.values()),
-            mean_length=max(1.0, total[1] / max(1, total[0])),
-        )
+            rows = await self._ranked(request, list(asked), among=None)
+        return [_found(row, list(asked.values())) for row in rows]
 
     async def _ranked(
-        self, request: SearchRequest, question: _Question, *, among: int | None
+        self, request: SearchRequest, asked: Sequence[str], *, among: int | None
     ) -> list[Row]:
+        """Rank in one statement: weigh the words, score, keep what is visible, take the best."""
         parameters = Parameters()
         words = ", ".join(
-            f"(CAST({parameters.add(key)} AS BIGINT),"
-            f" CAST({parameters.add(weight)} AS DOUBLE PRECISION),"
-            f" CAST({parameters.add(1 << place)} AS BIGINT))"
-            for place, (key, weight) in enumerate(zip(question.keys, question.weights, strict=True))
+            f"(CAST({parameters.add(word_key(request.workspace_id, word))} AS BIGINT),"
+            f" CAST({1 << place} AS BIGINT))"
+            for place, word in enumerate(asked)
         )
-        base = parameters.add(SATURATION * (1 - LENGTH_WEIGHT))
-        slope = parameters.add(SATURATION * LENGTH_WEIGHT / question.mean_length)
-        cut = "" if among is None else f"ORDER BY lexical DESC LIMIT {among}"
         workspace = parameters.add(request.workspace_id)
-        visible = visible_sql(request, parameters, self._database.dialect)
-        sql = f"""
-            WITH asked (key, weight, bit) AS (VALUES {words}),
-            scored AS (
-                SELECT entry.num,
-                    SUM(asked.weight * entry.occurrences / (entry.occurrences
-                        + CAST({base} AS DOUBLE PRECISION)
-                        + CAST({slope} AS DOUBLE PRECISION) * entry.length)) AS lexical,
-                    CAST(SUM(asked.bit) AS BIGINT) AS matched
-                FROM asked CROSS JOIN memory_word AS entry
-                WHERE entry.word = asked.key
-                GROUP BY entry.num
-                {cut}
-            ),
-            visible AS (
-                SELECT memory.id, memory.token_count, scored.matched, scored.lexical,
-                    scored.lexical * CASE WHEN memory.pinned THEN {1 + PINNED_WORTH} ELSE 1.0 END
-                        AS total,
-                    ROW_NUMBER() OVER (
-                        ORDER BY scored.lexical DESC, memory.created_at DESC, memory.id DESC
-                    ) AS place
-                FROM scored CROSS JOIN memory
-                WHERE memory.num = scored.num AND memory.workspace_id = {workspace} AND {visible}
-            )
-            SELECT id, token_count, matched, lexical, total, place,
-                (SELECT COUNT(*) FROM scored), (SELECT MIN(lexical) FROM scored)
-            FROM visible ORDER BY total DESC, place LIMIT {request.limit}
-        """
+        sql = _RANK.format(
+            words=words,
+            workspace=workspace,
+            visible=visible_sql(request, parameters, self._database.dialect),
+            cut="" if among is None else f"ORDER BY lexical DESC LIMIT {among}",
+            columns=", ".join(f"memory.{column}" for column in columns_of(MemoryRow)),
+            limit=request.limit,
+        )
         return await self._database.fetch(sql, *parameters.values)
+
+
+_RANK = f"""
+WITH asked (key, bit) AS (VALUES {{words}}),
+spread AS MATERIALIZED (
+    SELECT asked.key, asked.bit,
+        (SELECT COUNT(*) FROM memory_word AS entry WHERE entry.word = asked.key) AS holding
+    FROM asked
+),
+weighted AS MATERIALIZED (
+    SELECT asked.key, asked.bit, asked.holding,
+        LN(CAST(1 + (CASE WHEN total.memories > asked.holding THEN total.memories - asked.holding
+            ELSE 0 END + 0.5) / (asked.holding + 0.5) AS DOUBLE PRECISION)) AS weight,
+        {SATURATION * LENGTH_WEIGHT} * total.memories
+            / CASE WHEN total.words > 0 THEN total.words ELSE 1 END AS slope
+    FROM memory_total AS total CROSS JOIN spread AS asked
+    WHERE total.workspace_id = {{workspace}}
+),
+scored AS MATERIALIZED (
+    SELECT entry.num,
+        SUM(asked.weight * entry.occurrences / (entry.occurrences
+            + {SATURATION * (1 - LENGTH_WEIGHT)} + asked.slope * entry.length)) AS lexical,
+        CAST(SUM(asked.bit) AS BIGINT) AS matched
+    FROM weighted AS asked CROSS JOIN memory_word AS entry
+    WHERE entry.word = asked.key
+    GROUP BY entry.num
+    {{cut}}
+),
+visible AS (
+    SELECT memory.num, scored.matched, scored.lexical,
+        scored.lexical * CASE WHEN memory.pinned THEN {1 + PINNED_WORTH} ELSE 1.0 END AS total,
+        ROW_NUMBER() OVER (
+            ORDER BY scored.lexical DESC, memory.created_at DESC, memory.id DESC
+        ) AS place
+    FROM scored CROSS JOIN memory
+    WHERE memory.num = scored.num AND memory.workspace_id = {{workspace}} AND {{visible}}
+)
+SELECT best.matched, best.lexical, best.total, best.place, (SELECT COUNT(*) FROM scored),
+    (SELECT MIN(lexical) FROM scored), (SELECT SUM(weight) FROM weighted), {{columns}}
+FROM (SELECT * FROM visible ORDER BY total DESC, place LIMIT {{limit}}) AS best CROSS JOIN memory
+WHERE memory.num = best.num
+ORDER BY best.total DESC, best.place
+"""
+
+
+class _Rank(NamedTuple):
+    """What stands before the memory's own columns."""
+
+    matched: int
+    lexical: float
+    total: float
+    place: int
+    looked_at: int
+    lowest: float
+    highest: float
+    """The score of a memory that is about every word of the query and nothing else."""
+
+
+def _is_settled(rows: Sequence[Row], limit: int) -> bool:
+    """True when no memory below the first look could still come among the rows."""
+    if not rows:
+        return False
+    last = _rank_of(rows[-1])
+    if last.looked_at < FIRST_LOOK:
+        return True
+    return len(rows) == limit and last.total > last.lowest * (1 + PINNED_WORTH)
+
+
+def _rank_of(row: Row) -> _Rank:
+    return _Rank(*row[: len(_Rank._fields)])
+
+
+def _found(row: Row, asked: Sequence[str]) -> Found:
+    rank = _rank_of(row)
+    total = min(1.0, rank.total / rank.highest)
+    boost = total - rank.lexical / rank.highest
+    score = MemoryScore(
+        total=total,
+        lexical_rank=rank.place,
+        matched_terms=[word for place, word in enumerate(asked) if rank.matched >> place & 1],
+        boosts=[ScoreBoost(name="pinned", value=boost)] if rank.total > rank.lexical else [],
+    )
+    return Found(row=row_of(MemoryRow, row[len(rank) :]), score=score)
 
 
 def within_budget(found: Sequence[Found], max_tokens: int | None, limit: int) -> list[Found]:
@@ -171,32 +197,7 @@ def within_budget(found: Sequence[Found], max_tokens: int | None, limit: int) ->
     kept: list[Found] = []
     left = max_tokens
     for one in found:
-        if one.token_count <= left and len(kept) < limit:
+        if one.row.token_count <= left and len(kept) < limit:
             kept.append(one)
-            left -= one.token_count
+            left -= one.row.token_count
     return kept
-
-
-def _rarity(memories: int, holding: int) -> float:
-    others = max(0, memories - holding)
-    return math.log(1 + (others + 0.5) / (holding + 0.5))
-
-
-def _is_settled(rows: Sequence[Row], limit: int) -> bool:
-    """True when no memory below the first look could still come among the rows."""
-    if not rows:
-        return False
-    looked_at, lowest = rows[0][6], rows[0][7]
-    if looked_at < FIRST_LOOK:
-        return True
-    return len(rows) == limit and rows[-1][4] > lowest * (1 + PINNED_WORTH)
-
-
-def _found(row: Row, question: _Question) -> Found:
-    memory_id, token_count, matched, lexical, total = row[:5]
-    whole = min(1.0, total / question.highest)
-    boost = whole - lexical / question.highest
-    boosts = [ScoreBoost(name="pinned", value=boost)] if total > lexical else []
-    terms = [text for place, text in enumerate(question.written) if matched >> place & 1]
-    score = MemoryScore(total=whole, lexical_rank=row[5], matched_terms=terms, boosts=boosts)
-    return Found(memory_id=memory_id, token_count=token_count, score=score)
