@@ -8,7 +8,9 @@ from pathlib import Path
 from starlette.types import Scope
 
 from app.failures import StartRefused
+from app.middleware.tracing import trace_of
 from app.settings import Settings
+from domain.access.denials import Denials, KeyRefused
 from domain.access.scopes import Principal
 from domain.access.scopes import Scope as Permission
 from domain.access.service import AccessService
@@ -19,15 +21,18 @@ EXPLORER = "explorer."
 
 
 class Authenticator:
-    """Turns the token of a request into its principal."""
+    """Turns the token of a request into its principal; keys that do not work are noted."""
 
-    def __init__(self, access: AccessService, *, key_file: Path, local_secret: str | None) -> None:
+    def __init__(
+        self, access: AccessService, denials: Denials, *, key_file: Path, local_secret: str | None
+    ) -> None:
         self._access = access
+        self._denials = denials
         self._key_file = key_file
         self._local_secret = local_secret
         self._explorer = None if local_secret is None else _explorer_token(local_secret)
 
-    async def __call__(self, token: str | None, scope: Scope) -> Principal:  # noqa: ARG002 - the door's signature
+    async def __call__(self, token: str | None, scope: Scope) -> Principal:
         """Return who calls. Raises Unauthenticated with where to find a key."""
         if not token:
             raise Unauthenticated(f"Send a key: `Authorization: Bearer KEY`. {self._where()}")
@@ -37,7 +42,8 @@ class Authenticator:
             token = self._local_secret or token
         try:
             return await self._access.authenticate(token)
-        except Unauthenticated as error:
+        except KeyRefused as error:
+            self._denials.login_failed(error, address=_address(scope), trace=trace_of(scope))
             raise Unauthenticated(f"{error.message} {self._where()}") from None
 
     def explorer_cookie(self, scope: Scope) -> str | None:  # noqa: ARG002 - the door's signature
@@ -50,13 +56,20 @@ class Authenticator:
         return "Ask the operator for one; `gob keys create NAME` makes it."
 
 
+def _address(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return None if client is None else client[0]
+
+
 def _explorer_token(secret: str) -> str:
     """Derived from the local key, so that an open page outlives a restart of the server."""
     digest = hmac.new(secret.encode(), b"gob.explorer", hashlib.sha256).hexdigest()
     return EXPLORER + digest
 
 
-async def open_door(access: AccessService, settings: Settings, workspace_id: str) -> Authenticator:
+async def open_door(
+    access: AccessService, denials: Denials, settings: Settings, workspace_id: str
+) -> Authenticator:
     """Decide how callers get in: refuse a public bind without keys, make the local key else."""
     if settings.is_public_bind:
         if not await access.has_keys():
@@ -64,9 +77,9 @@ async def open_door(access: AccessService, settings: Settings, workspace_id: str
                 f"HOST={settings.host} is reachable from outside and there is no API key yet. "
                 "Make one first with `gob keys create NAME`, or set HOST=127.0.0.1."
             )
-        return Authenticator(access, key_file=settings.api_key_file, local_secret=None)
+        return Authenticator(access, denials, key_file=settings.api_key_file, local_secret=None)
     secret = await _local_key(access, settings.api_key_file, workspace_id)
-    return Authenticator(access, key_file=settings.api_key_file, local_secret=secret)
+    return Authenticator(access, denials, key_file=settings.api_key_file, local_secret=secret)
 
 
 async def _local_key(access: AccessService, path: Path, workspace_id: str) -> str:

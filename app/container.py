@@ -14,6 +14,8 @@ from app.failures import REDIS_CURE, StartRefused
 from app.model_clients import model_clients
 from app.settings import Settings
 from domain.access.audit import AuditTrail
+from domain.access.audit_log import AuditLog
+from domain.access.denials import Denials
 from domain.access.rows import WorkspaceRow
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
@@ -28,6 +30,7 @@ from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.jobs import Job, JobRegistry
 from domain.kernel.ports import Clock, EventBus, JobQueue
+from domain.kernel.redaction import Redactor
 from domain.memory.policy import MemoryPolicy
 from domain.memory.service import MemoryService
 from domain.memory.tools import memory_tools
@@ -91,6 +94,8 @@ class Container:
     bus: EventBus
     clock: Clock
     audit: AuditTrail
+    audit_log: AuditLog
+    denials: Denials
     feed: WorkspaceFeed
     access: AccessService
     agents: AgentService
@@ -111,19 +116,25 @@ def database_options(settings: Settings) -> DatabaseOptions:
 
 
 @asynccontextmanager
-async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Container, None]:
+async def open_container(
+    settings: Settings, role: Role, redactor: Redactor | None = None
+) -> AsyncGenerator[Container, None]:
     """Build everything, start what runs beside requests, and hand runs back at the end.
 
+    `redactor` masks what the audit log tells; without one, it knows the settings' secrets.
     Raises Unavailable or MigrationNeededError when the process cannot start.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_options(settings)))
         clock = SystemClock()
         bus = await _open_bus(settings, stack)
-        services = _Services(settings, database, clock, bus)
+        redactor = redactor or Redactor(settings.secret_values())
+        services = _Services(settings, database, clock, bus, redactor=redactor)
         stack.push_async_callback(services.models.aclose)
         workspace = await services.access.ensure_default()
         await services.agents.ensure_default(workspace.id)
+        denials = Denials(database, clock, services.audit, home=workspace.id)
+        await stack.enter_async_context(denials)
         hub = await stack.enter_async_context(Hub(services.store, bus, clock))
         runner = services.runner()
         jobs = JobRegistry()
@@ -153,6 +164,8 @@ async def open_container(settings: Settings, role: Role) -> AsyncGenerator[Conta
             bus=bus,
             clock=clock,
             audit=services.audit,
+            audit_log=AuditLog(database),
+            denials=denials,
             feed=feed,
             access=services.access,
             agents=services.agents,
@@ -186,7 +199,13 @@ class _Services:
     """The services that need no process around them, built in the order of the domain."""
 
     def __init__(
-        self, settings: Settings, database: Database, clock: SystemClock, bus: EventBus
+        self,
+        settings: Settings,
+        database: Database,
+        clock: SystemClock,
+        bus: EventBus,
+        *,
+        redactor: Redactor,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -195,15 +214,15 @@ class _Services:
         self._ids = IdSource(clock.now_us)
         self._office = LeaseOffice(database, clock, owner=self._ids(), lease_s=settings.lease_s)
         self._idempotency = IdempotencyKeys(database, clock)
-        self.audit = AuditTrail(database, clock, self._ids)
-        self.access = AccessService(database, clock, self._ids)
+        self.audit = AuditTrail(database, clock, self._ids, redactor)
+        self.access = AccessService(database, clock, self._ids, audit=self.audit)
         self.store = EventStore(database, bus)
         self.behavior = BehaviorService(
             database, store=self.store, audit=self.audit, clock=clock, ids=self._ids
         )
         self.models = model_clients(settings)
         folders = WorkspaceFolders(settings.workspace_files)
-        self.conversations = ConversationService(database, clock, self._ids)
+        self.conversations = ConversationService(database, clock, self._ids, audit=self.audit)
         self.memory = MemoryService(
             database,
             self.store,
@@ -212,7 +231,7 @@ class _Services:
             clock=clock,
             ids=self._ids,
         )
-        self.agents = AgentService(database, clock, self._ids, self._idempotency)
+        self.agents = AgentService(database, clock, self._ids, self._idempotency, audit=self.audit)
         self._starter = RunStarter(database, self.conversations, self._ids)
         self.tools = ToolRegistry(
             [*builtin_tools(folders.tree_of), *memory_tools(self.memory, self._memory_policy)]

@@ -29,10 +29,14 @@ async def _to_graphql(_: Request) -> Response:
 async def create_app(container: Container) -> ASGIApp:
     """Build the app. Raises StartRefused where callers could not get in safely."""
     settings = container.settings
-    authenticator = await open_door(container.access, settings, container.workspace.id)
+    authenticator = await open_door(
+        container.access, container.denials, settings, container.workspace.id
+    )
     server = ServerSelf(container)
     services = Services(
         access=container.access,
+        audit_log=container.audit_log,
+        denials=container.denials,
         agents=container.agents,
         behavior=container.behavior,
         conversations=container.conversations,
@@ -56,6 +60,7 @@ async def create_app(container: Container) -> ASGIApp:
             authenticate=authenticator,
             context_for=context_for,
             explorer_cookie=authenticator.explorer_cookie,
+            on_denied=RequestContext.note_denied,
         ),
     ]
     app = Starlette(routes=routes, exception_handlers=dict(http_error_answers(DOORS)))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from domain.access.rows import ApiKeyRow, WorkspaceRow
+from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
 from domain.access.scopes import Principal, Scope
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
@@ -61,6 +61,10 @@ class RequestLoaders:
         if key_id != self._principal.key_id:
             self._principal.needs(Scope.ADMIN)
         return await self._services.access.key(self._principal.workspace_id, key_id)
+
+    async def audit_entry(self, entry_id: str) -> AuditRow | None:
+        """Line of the audit log, for an admin."""
+        return await self._services.audit_log.entry(self._principal, entry_id)
 
     async def agent(self, agent_id: str) -> AgentRow | None:
         """Agent by id."""

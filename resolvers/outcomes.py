@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast, get_args, get_type_hints
 
 from domain.kernel import errors
+from resolvers.services import Info
 from schema.errors import (
     Conflict,
     Error,
@@ -42,6 +43,9 @@ def answers(resolve: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             if not members:
                 members.update(_members(resolve))
             public = in_public(error)
+            info = cast("Info | None", kwargs.get("info"))
+            if isinstance(error, errors.Forbidden) and info is not None:
+                info.context.note_denied(error, info.field_name)
             shown = _shown(public, members)
             if shown is not None:
                 return cast("R", shown)

@@ -4,7 +4,9 @@ import strawberry
 from graphql import GraphQLInputObjectType, parse, print_ast
 from strawberry.schema.config import StrawberryConfig
 
+from resolvers.access import AccessMutation, AccessQuery
 from resolvers.agents import AgentsMutation, AgentsQuery
+from resolvers.audit import AuditQuery
 from resolvers.behavior import BehaviorMutation, BehaviorQuery
 from resolvers.conversations import ConversationsMutation, ConversationsQuery
 from resolvers.events import EventsSubscription
@@ -24,6 +26,8 @@ from schema.steps import ModelCallStep, ToolCallStep
 class Query(
     ServerQuery,
     AgentsQuery,
+    AccessQuery,
+    AuditQuery,
     BehaviorQuery,
     ConversationsQuery,
     MemoryQuery,
@@ -36,6 +40,7 @@ class Query(
 
 @api_type
 class Mutation(
+    AccessMutation,
     AgentsMutation,
     BehaviorMutation,
     ConversationsMutation,

@@ -5,12 +5,15 @@ from typing import Protocol, Self, TypeAlias
 
 import strawberry
 
+from domain.access.audit_log import AuditLog
+from domain.access.denials import Denials
 from domain.access.scopes import Principal
 from domain.access.service import AccessService
 from domain.agents.service import AgentService
 from domain.behavior.service import BehaviorService
 from domain.conversations.service import ConversationService
 from domain.events.feed import WorkspaceFeed
+from domain.kernel.errors import Forbidden
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.memory.service import MemoryService
@@ -39,6 +42,8 @@ class Services:
     """Everything that resolvers call; made once for a process."""
 
     access: AccessService
+    audit_log: AuditLog
+    denials: Denials
     agents: AgentService
     behavior: BehaviorService
     conversations: ConversationService
@@ -67,6 +72,10 @@ class RequestContext:
         principal = principal.within(trace)
         loaders = RequestLoaders(services, principal)
         return cls(services=services, principal=principal, trace=trace, loaders=loaders)
+
+    def note_denied(self, error: Forbidden, operation: str) -> None:
+        """Tell the audit log that the caller's key lacks a scope for a field."""
+        self.services.denials.access_denied(self.principal, error, operation=operation)
 
     def now_us(self) -> int:
         """The moment now."""

@@ -5,17 +5,19 @@ from enum import Enum
 from typing import Self
 
 import strawberry
-from strawberry import ID, field
+from strawberry import ID, UNSET, field
 from strawberry.schema_directive import Location
 
 from domain.access.rows import ApiKeyRow, WorkspaceRow
 from domain.access.scopes import Principal
 from domain.access.scopes import Scope as DomainScope
+from domain.kernel.paging import Page
 from schema.behavior import BehaviorProfile
 from schema.context import Info
-from schema.declare import api_enum, api_type
+from schema.declare import api_enum, api_input, api_type
 from schema.ids import Kind, encode_id
-from schema.relay import Node
+from schema.inputs import refers_to
+from schema.relay import Count, CountedConnection, Edge, Node
 from schema.scalars import Moment, moment
 
 
@@ -108,6 +110,52 @@ class ApiKey(Node):
             last_used_at=moment(row.last_used_at),
             revoked_at=moment(row.revoked_at),
         )
+
+
+@api_type
+class ApiKeyEdge(Edge[ApiKey]):
+    """Place of one API key in a page."""
+
+
+@api_type
+class ApiKeyConnection(CountedConnection[ApiKey, ApiKeyEdge]):
+    """Page of API keys."""
+
+    @classmethod
+    def of(cls, page: Page[ApiKeyRow], *, count: Count) -> Self:
+        """Show a page of rows."""
+        return cls.counted(page, [ApiKey.of(row) for row in page.items], ApiKeyEdge, count=count)
+
+
+@api_type
+class CreateApiKeySuccess:
+    """The new key."""
+
+    api_key: ApiKey = field(description="The key.")
+    secret: str = field(description="The secret to send; shown this once.")
+
+
+@api_type
+class ApiKeySuccess:
+    """The key as it is now."""
+
+    api_key: ApiKey = field(description="The key.")
+
+
+@api_input
+class CreateApiKeyInput:
+    """New API key."""
+
+    name: str = field(description="Display name.")
+    scopes: list[Scope] = field(description="What it may do; never more than the caller.")
+    expires_at: Moment | None = field(description="When it stops working.", default=UNSET)
+
+
+@api_input
+class RevokeApiKeyInput:
+    """Object that revokeApiKey acts on."""
+
+    api_key_id: ID = field(description="The key.", metadata=refers_to(Kind.API_KEY))
 
 
 @api_type

@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 import strawberry
 
-from domain.access.rows import ApiKeyRow, WorkspaceRow
+from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
 from domain.access.scopes import Principal
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
@@ -34,6 +34,10 @@ class Loaders(Protocol):
 
     async def api_key(self, key_id: str) -> ApiKeyRow | None:
         """Key of the caller, or any of the workspace for an admin."""
+        ...
+
+    async def audit_entry(self, entry_id: str) -> AuditRow | None:
+        """Line of the audit log, for an admin."""
         ...
 
     async def agent(self, agent_id: str) -> AgentRow | None:

@@ -35,6 +35,7 @@ class Kind(Enum):
     TASK = "task"
     OCCURRENCE = "occ"
     MEMORY = "mem"
+    AUDIT_ENTRY = "audit"
 
     @property
     def noun(self) -> str:
@@ -57,6 +58,7 @@ _NOUNS = {
     Kind.TASK: "task",
     Kind.OCCURRENCE: "occurrence",
     Kind.MEMORY: "memory",
+    Kind.AUDIT_ENTRY: "audit entry",
 }
 _BY_NOUN = {noun.lower().replace(" ", ""): kind for kind, noun in _NOUNS.items()}
 _KINDS = {kind.value: kind for kind in Kind}
@@ -114,9 +116,14 @@ def kind_named(noun: str) -> Kind:
     return _BY_NOUN[noun.lower().replace(" ", "")]
 
 
+def known_kind(noun: str) -> Kind | None:
+    """Return the kind of a noun or a type's name; None for what has no ids."""
+    return _BY_NOUN.get(noun.lower().replace(" ", ""))
+
+
 def public_ident(noun: str, ident: str) -> str:
     """Return the id as clients know it of what the domain names by its raw id; else as it is."""
-    kind = _BY_NOUN.get(noun.lower().replace(" ", ""))
+    kind = known_kind(noun)
     return encode_id(kind, ident) if kind is not None and _is_uuid(ident) else ident
 
 

@@ -9,14 +9,20 @@ from typing import Any, NamedTuple, cast
 from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
-from schema.ids import Kind, decode_id
+from schema.ids import Kind, decode_any, decode_id
 
 _KIND = "kind"
+_ANY = "any"
 
 
 def refers_to(kind: Kind) -> Mapping[str, Kind]:
     """Say of an input field which kind of object its id, or each of its ids, names."""
     return {_KIND: kind}
+
+
+def refers_to_any() -> Mapping[str, str]:
+    """Say of an input field that its id names an object of any kind."""
+    return {_KIND: _ANY}
 
 
 def values_of(given: object, *, above: str = "") -> dict[str, Any]:
@@ -31,7 +37,7 @@ def values_of(given: object, *, above: str = "") -> dict[str, Any]:
 class _Field(NamedTuple):
     name: str
     public: str
-    kind: Kind | None
+    kind: Kind | str | None
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +61,7 @@ def _values(given: object, above: str) -> dict[str, Any]:
     return found
 
 
-def _plain(value: object, path: str, kind: Kind | None) -> Any:
+def _plain(value: object, path: str, kind: Kind | str | None) -> Any:
     if kind is not None:
         return _raw_ids(value, path, kind)
     if isinstance(value, Enum):
@@ -71,8 +77,16 @@ def _items(values: Sequence[object], path: str) -> list[Any]:
     return [_plain(value, f"{path}.{place}", None) for place, value in enumerate(values)]
 
 
-def _raw_ids(value: object, path: str, kind: Kind) -> Any:
+def _raw_ids(value: object, path: str, kind: Kind | str) -> Any:
     if isinstance(value, list):
         ids = cast("list[str]", value)
-        return [decode_id(kind, text, path=f"{path}.{place}") for place, text in enumerate(ids)]
-    return None if value is None else decode_id(kind, cast("str", value), path=path)
+        return [_raw_id(text, f"{path}.{place}", kind) for place, text in enumerate(ids)]
+    return None if value is None else _raw_id(cast("str", value), path, kind)
+
+
+def _raw_id(text: str, path: str, kind: Kind | str) -> str:
+    return (
+        decode_id(kind, text, path=path)
+        if isinstance(kind, Kind)
+        else decode_any(text, path=path)[1]
+    )

@@ -88,6 +88,14 @@ async def _memory(loaders: Loaders, raw: str) -> Node | None:
     return None if row is None else Memory.of(row)
 
 
+async def _audit_entry(loaders: Loaders, raw: str) -> Node | None:
+    # An entry shows its target, which is a node of any kind.
+    from schema.audit import AuditEntry
+
+    row = await loaders.audit_entry(raw)
+    return None if row is None else AuditEntry.of(row)
+
+
 _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.WORKSPACE: _workspace,
     Kind.API_KEY: _api_key,
@@ -103,6 +111,7 @@ _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.TASK: _task,
     Kind.OCCURRENCE: _occurrence,
     Kind.MEMORY: _memory,
+    Kind.AUDIT_ENTRY: _audit_entry,
 }
 
 

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Scope
 
 from app.graphql.cost import CostRule
-from app.graphql.engine import GraphQLEngine, graphql_schema
+from app.graphql.engine import GraphQLEngine, OnDenied, graphql_schema
 from app.graphql.explorer.page import ExplorerAssets, ExplorerCookie, ExplorerPage
 from app.graphql.gate import Gate, Limits
 from app.graphql.sockets import Authenticate, ContextFor, GraphQLSockets, SocketLimits
@@ -34,6 +34,7 @@ def graphql_routes(
     authenticate: Authenticate,
     context_for: ContextFor,
     explorer_cookie: ExplorerCookie | None = None,
+    on_denied: OnDenied | None = None,
     options: DoorOptions | None = None,
 ) -> Sequence[BaseRoute]:
     """Return the routes of the door.
@@ -41,11 +42,12 @@ def graphql_routes(
     `authenticate(token, scope)` turns a key, or none, into a principal and raises
     Unauthenticated. `context_for(principal, scope)` makes the context of one operation.
     `explorer_cookie(scope)` gives the value `authenticate` is later handed as the token of the
-    explorer's own requests; it is asked on loopback only.
+    explorer's own requests; it is asked on loopback only. `on_denied(context, error, field)` hears
+    of each field that failed because the caller's key lacks a scope.
     """
     chosen = options or DoorOptions()
     gate = Gate(graphql_schema(schema), limits=chosen.limits, cost_rule=chosen.cost_rule)
-    engine = GraphQLEngine(schema, gate, plan_after=chosen.plan_after)
+    engine = GraphQLEngine(schema, gate, plan_after=chosen.plan_after, on_denied=on_denied)
 
     async def request_context(scope: Scope) -> Any:
         return await context_for(await authenticate(read_token(scope), scope), scope)

@@ -1,7 +1,7 @@
 """One schema, ready to execute: what the HTTP door and the sockets share."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,13 +9,14 @@ from typing import Any, cast
 import graphql
 import orjson
 import strawberry
-from graphql import GraphQLError, GraphQLSchema
+from graphql import FieldNode, GraphQLError, GraphQLSchema
 from graphql.execution import ExecutionResult
 from strawberry.execution import optimized_is_awaitable
 
 from app.graphql.completion import Plan
 from app.graphql.errors import (
     ErrorBody,
+    cause_of,
     execution_error_bodies,
     source_error_body,
     unexpected_body,
@@ -23,6 +24,10 @@ from app.graphql.errors import (
 from app.graphql.executor import EventCompletion, PlannedExecutor, build_executor
 from app.graphql.gate import Gate, Operation
 from app.graphql.params import GraphQLParams
+from domain.kernel.errors import Forbidden
+
+OnDenied = Callable[[Any, Forbidden, str], None]
+"""Hears of a field, by its name in the schema, that its caller's key may not use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +55,18 @@ class GraphQLEngine:
     """
 
     def __init__(
-        self, schema: strawberry.Schema, gate: Gate | None = None, *, plan_after: int = 1
+        self,
+        schema: strawberry.Schema,
+        gate: Gate | None = None,
+        *,
+        plan_after: int = 1,
+        on_denied: OnDenied | None = None,
     ) -> None:
         self.gate = gate or Gate(graphql_schema(schema))
         self._schema = graphql_schema(schema)
         self._plan_after = plan_after
         self._shared = SharedPayloads()
+        self._on_denied = on_denied
 
     def admit(self, params: GraphQLParams) -> Operation:
         """Return the operation a request names; raises RequestRejected."""
@@ -68,6 +79,7 @@ class GraphQLEngine:
         if optimized_is_awaitable(result):
             result = await cast("Awaitable[Any]", result)
         done = cast("ExecutionResult", result)
+        self._note_denied(done.errors or (), call)
         return encode_result(done.data, done.errors, call.trace_id)
 
     async def subscribe(self, operation: Operation, call: Call) -> "EventStream":
@@ -77,10 +89,22 @@ class GraphQLEngine:
         if optimized_is_awaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
+            self._note_denied(source.errors or (), call)
             raise SourceFailed(execution_error_bodies(source.errors or [], call.trace_id)[0])
+        completion = EventCompletion(executor)
         return EventStream(
-            source, EventCompletion(executor), shared=self._shared, trace_id=call.trace_id
+            source,
+            completion,
+            shared=self._shared,
+            trace_id=call.trace_id,
+            note_denied=lambda errors: self._note_denied(errors, call, completion.field_name),
         )
+
+    def _note_denied(self, errors: Sequence[Exception], call: Call, root_field: str = "") -> None:
+        for error in errors:
+            cause = cause_of(error)
+            if self._on_denied is not None and isinstance(cause, Forbidden):
+                self._on_denied(call.context, cause, _field_of(error) or root_field)
 
     def _executor(self, operation: Operation, call: Call) -> PlannedExecutor:
         return build_executor(
@@ -96,8 +120,15 @@ class EventStream:
     """The encoded payloads of one subscription."""
 
     def __init__(
-        self, source: Any, completion: EventCompletion, *, shared: "SharedPayloads", trace_id: str
+        self,
+        source: Any,
+        completion: EventCompletion,
+        *,
+        shared: "SharedPayloads",
+        trace_id: str,
+        note_denied: Callable[[Sequence[Exception]], None],
     ) -> None:
+        self._note_denied = note_denied
         self._source = source
         self._completion = completion
         self._shared = shared
@@ -114,6 +145,7 @@ class EventStream:
                     text = self._planned(event)
                     yield await self._completed(event) if text is None else text
             except Exception as error:  # noqa: BLE001  # logged and masked, or typed
+                self._note_denied([error])
                 raise SourceFailed(source_error_body(error, self._trace_id)) from None
 
     def _planned(self, event: Any) -> str | None:
@@ -132,6 +164,7 @@ class EventStream:
 
     async def _completed(self, event: Any) -> str:
         data, errors = await self._completion.complete(event)
+        self._note_denied(errors)
         return encode_result(data, errors, self._trace_id).decode()
 
 
@@ -182,6 +215,12 @@ def encode_errors(bodies: Sequence[ErrorBody]) -> bytes:
 def graphql_schema(schema: strawberry.Schema) -> GraphQLSchema:
     """Return the graphql-core schema beneath strawberry's, which has no public name."""
     return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way
+
+
+def _field_of(error: Exception) -> str:
+    """The field where it failed, by its own name and not by the client's alias."""
+    nodes = error.nodes if isinstance(error, GraphQLError) else None
+    return nodes[0].name.value if nodes and isinstance(nodes[0], FieldNode) else ""
 
 
 def _closing(source: Any) -> AbstractAsyncContextManager[Any]:

@@ -120,7 +120,7 @@ def unexpected_body(error: BaseException, trace_id: str) -> ErrorBody:
 
 def source_error_body(error: Exception, trace_id: str) -> ErrorBody:
     """Turn what ended a subscription's source into an error: typed, else logged and masked."""
-    cause = _cause(error)
+    cause = cause_of(error)
     if isinstance(cause, GobError):
         return gob_error_body(cause)
     if isinstance(error, GraphQLError):
@@ -129,7 +129,7 @@ def source_error_body(error: Exception, trace_id: str) -> ErrorBody:
 
 
 def _execution_error_body(error: GraphQLError, trace_id: str) -> ErrorBody:
-    cause = _cause(error)
+    cause = cause_of(error)
     if isinstance(cause, GobError):
         return _located(error, cause.message, gob_error_extensions(cause))
     if cause is None:
@@ -139,7 +139,7 @@ def _execution_error_body(error: GraphQLError, trace_id: str) -> ErrorBody:
     return _located(error, masked["message"], masked["extensions"])
 
 
-def _cause(error: BaseException) -> BaseException | None:
+def cause_of(error: BaseException) -> BaseException | None:
     """What was raised first; None when the GraphQL library itself refused an argument."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):

@@ -231,7 +231,8 @@ class EventCompletion:
             executor.schema, executor.fragments, executor.variable_values, root, executor.operation
         ).grouped_field_set
         self.response_name, details = next(iter(self._grouped.items()))
-        field = root.fields.get(details[0].node.name.value)
+        self.field_name = details[0].node.name.value
+        field = root.fields.get(self.field_name)
         self.plan = executor.plan_for(field.type, details) if field is not None else None
 
     async def complete(self, event: Any) -> tuple[dict[str, Any] | None, list[GraphQLError]]:

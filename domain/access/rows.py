@@ -1,6 +1,6 @@
 """Rows of workspaces and API keys."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tortoise import fields
 
@@ -53,3 +53,34 @@ class ApiKeyRow(BaseRow):
 
         abstract = False
         table = "api_key"
+
+
+class AuditRow(BaseRow):
+    """A line of the audit log; `created_at` is when it happened."""
+
+    if TYPE_CHECKING:
+        workspace_id: str
+        seq: int
+        actor: str
+        action: str
+        target_kind: str | None
+        target_id: str | None
+        detail: Any
+        trace_id: str
+        hash: str
+    else:
+        workspace_id = id_field()
+        seq = fields.BigIntField()
+        actor = fields.TextField()
+        action = fields.TextField()
+        target_kind = fields.TextField(null=True)
+        target_id = fields.TextField(null=True)
+        detail = json_field()
+        trace_id = fields.TextField()
+        hash = fields.TextField()
+
+    class Meta(BaseRow.Meta):
+        """The table."""
+
+        abstract = False
+        table = "audit"

@@ -7,6 +7,15 @@ from enum import StrEnum
 from domain.kernel.errors import FieldProblem, Forbidden, ValidationFailed
 from domain.kernel.tracing import TraceContext, new_trace
 
+SYSTEM = "system"
+"""Actor of what the server does by itself."""
+COMMAND_LINE = "command line"
+"""Actor of what an operator does on the machine."""
+NOBODY = "nobody"
+"""Actor of calls whose key says nothing of who sent them."""
+HOUSE_NAMES = frozenset({SYSTEM, COMMAND_LINE, NOBODY})
+"""Names that no key may have: the audit log names actors by them."""
+
 
 class Scope(StrEnum):
     """One permission, written noun:verb."""
@@ -51,6 +60,13 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
     trace: TraceContext = field(default_factory=new_trace, compare=False)
+
+    @classmethod
+    def of_house(cls, workspace_id: str, name: str = SYSTEM) -> "Principal":
+        """The server itself, or its operator: acts without a key, in a trace of its own."""
+        return cls(
+            workspace_id=workspace_id, key_id=None, name=name, scopes=frozenset({Scope.ADMIN})
+        )
 
     def within(self, trace: TraceContext) -> "Principal":
         """The same caller in the trace of one request."""

@@ -1,11 +1,13 @@
 """Agents: found, made, changed, archived and returned to earlier versions."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
-from domain.access.scopes import Principal, Scope
+from domain.access.audit import AuditTrail
+from domain.access.scopes import SYSTEM, Principal, Scope
 from domain.agents.changes import merged, without_nulls
 from domain.agents.queries import AgentFilter, AgentOrder, AgentQueries
 from domain.agents.rows import AgentRow
@@ -24,7 +26,6 @@ __all__ = ["AgentFilter", "AgentOrder", "AgentService", "Change", "changes_betwe
 
 DEFAULT_SLUG = "default"
 CREATE = "createAgent"
-SYSTEM = "system"
 
 DEFAULT_AGENT = AgentSettings(
     name="Default agent",
@@ -47,9 +48,16 @@ class AgentService(AgentQueries):
     """Agents of every workspace; each call sees those of its caller's."""
 
     def __init__(
-        self, database: Database, clock: Clock, ids: IdSource, idempotency: IdempotencyKeys
+        self,
+        database: Database,
+        clock: Clock,
+        ids: IdSource,
+        idempotency: IdempotencyKeys,
+        *,
+        audit: AuditTrail | None = None,
     ) -> None:
         super().__init__(database)
+        self._audit = audit or AuditTrail(database, clock, ids)
         self._clock = clock
         self._ids = ids
         self._idempotency = idempotency
@@ -68,13 +76,16 @@ class AgentService(AgentQueries):
                 created_by=SYSTEM,
                 now_us=self._clock.now_us(),
             )
-            await self._database.write(
-                [
-                    *claim_slugs(self._database.dialect, workspace_id),
-                    insert_agent(saving, must_match=False),
-                    insert_version(saving),
-                ]
-            )
+            house = Principal.of_house(workspace_id)
+            with suppress(WriteRefusedError):  # another process was faster
+                await self._database.write(
+                    [
+                        *claim_slugs(self._database.dialect, workspace_id),
+                        insert_agent(saving),
+                        insert_version(saving),
+                        *self._line(house, "agent.created", saving.agent_id, {"slug": saving.slug}),
+                    ]
+                )
             found = await query.get()
         return found
 
@@ -96,9 +107,12 @@ class AgentService(AgentQueries):
                 await self._database.write(
                     [
                         *claim_slugs(self._database.dialect, principal.workspace_id),
-                        insert_agent(saving, must_match=True),
+                        insert_agent(saving),
                         insert_version(saving),
                         *self._remembered(principal, new, saving.agent_id),
+                        *self._line(
+                            principal, "agent.created", saving.agent_id, {"slug": saving.slug}
+                        ),
                     ]
                 )
             except WriteRefusedError:
@@ -127,7 +141,7 @@ class AgentService(AgentQueries):
             settings = validated(AgentSettings, merged(row.settings, values))
             if "delegateIds" in values:
                 await self._check_delegates(principal, settings)
-            if await self._save_over(principal, row, settings, note):
+            if await self._save_over(principal, row, settings, note, action="agent.updated"):
                 return await self._found(principal, agent_id)
 
     async def rollback(
@@ -147,7 +161,9 @@ class AgentService(AgentQueries):
                 raise NotFound("version", str(to_version), path=["toVersion"])
             settings = AgentSettings.model_validate(earlier.settings)
             try:
-                saved = await self._save_over(principal, row, settings, note)
+                saved = await self._save_over(
+                    principal, row, settings, note, action="agent.rolledback"
+                )
             except Conflict as taken:
                 raise ValidationFailed.of("toVersion", taken.message) from taken
             if saved:
@@ -160,12 +176,24 @@ class AgentService(AgentQueries):
         sql = (
             "UPDATE agent SET archived_at = $3, updated_at = $4 WHERE id = $1"
             f" AND workspace_id = $2 AND archived_at IS {'' if archived else 'NOT '}NULL"
+            " RETURNING id"
         )
-        moment = now if archived else None
-        await self._database.write(
-            [Statement(sql, (agent_id, principal.workspace_id, moment, now))]
-        )
+        values = (agent_id, principal.workspace_id, now if archived else None, now)
+        action = "agent.archived" if archived else "agent.restored"
+        with suppress(WriteRefusedError):  # it is so already, or there is no such agent
+            await self._database.write(
+                [
+                    Statement(sql, values, must_match=True),
+                    *self._line(principal, action, agent_id, {}),
+                ]
+            )
         return await self._found(principal, agent_id)
+
+    def _line(
+        self, actor: Principal, action: str, agent_id: str, detail: Mapping[str, Any]
+    ) -> list[Statement]:
+        target = ObjectRef(kind="Agent", id=agent_id)
+        return self._audit.record(actor, action, target=target, detail=detail)
 
     async def _found(self, principal: Principal, agent_id: str) -> AgentRow:
         row = await self._rows(principal.workspace_id).filter(id=agent_id).first()
@@ -199,17 +227,30 @@ class AgentService(AgentQueries):
         )
 
     async def _save_over(
-        self, principal: Principal, row: AgentRow, settings: AgentSettings, note: Note
+        self,
+        principal: Principal,
+        row: AgentRow,
+        settings: AgentSettings,
+        note: Note,
+        *,
+        action: str,
     ) -> bool:
         """Save; false when the agent moved on meanwhile. Raises Conflict (NAME_TAKEN)."""
         saving = await self._saving(principal, row.id, settings, note=note)
-        if not changes_between(row.settings, saving.stored):
+        changes = changes_between(row.settings, saving.stored)
+        if not changes:
             return True
+        detail = {
+            "version": row.version + 1,
+            "changed": [".".join(change.path) for change in changes],
+            "comment": note.comment,
+        }
         moves = row.slug != saving.slug
         claims = claim_slugs(self._database.dialect, row.workspace_id) if moves else []
         updated = update_agent(saving, version=row.version)
         try:
-            await self._database.write([*claims, updated, insert_version(saving)])
+            line = self._line(principal, action, row.id, detail)
+            await self._database.write([*claims, updated, insert_version(saving), *line])
         except WriteRefusedError:
             return False
         return True

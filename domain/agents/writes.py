@@ -55,10 +55,10 @@ class Saving:
         return (self.slug, self.settings.name, self.settings.description, text)
 
 
-def insert_agent(saving: Saving, *, must_match: bool) -> Statement:
-    """Insert unless the slug is taken, which with `must_match` refuses the write."""
+def insert_agent(saving: Saving) -> Statement:
+    """Insert; refused where the slug is taken."""
     values = (saving.agent_id, saving.workspace_id, *saving.columns, saving.now_us)
-    return Statement(_INSERT, values, must_match=must_match)
+    return Statement(_INSERT, values, must_match=True)
 
 
 def insert_version(saving: Saving) -> Statement:

@@ -1,11 +1,14 @@
 """Conversations: started, changed, deleted while idle, and added to by runs."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import orjson
 from pydantic import Field, StringConstraints
+from pydantic.alias_generators import to_camel
 
+from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.conversations.messages import (
     MessageRole,
@@ -47,8 +50,11 @@ class ConversationSettings(ClientModel):
 class ConversationService(ConversationQueries):
     """Conversations of every workspace; each call sees those of its caller's."""
 
-    def __init__(self, database: Database, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, ids: IdSource, *, audit: AuditTrail | None = None
+    ) -> None:
         super().__init__(database)
+        self._audit = audit or AuditTrail(database, clock, ids)
         self._clock = clock
         self._ids = ids
 
@@ -68,6 +74,8 @@ class ConversationService(ConversationQueries):
         )
         async with self._database.transaction() as tx:
             await row.save(using_db=tx.client, force_create=True)
+            detail = {"title": row.title, "agentId": row.agent_id}
+            await tx.run(self._line(principal, "conversation.created", row.id, detail))
         return row
 
     async def update(
@@ -80,7 +88,9 @@ class ConversationService(ConversationQueries):
         await self._check_agent(principal, settings.agent_id)
         known = ConversationSettings.model_fields.items()
         columns = {name for name, field in known if (field.alias or name) in values}
-        changes = settings.model_dump(include=columns)
+        row = await self._found(principal, conversation_id)
+        wanted = settings.model_dump(include=columns)
+        changes = {name: value for name, value in wanted.items() if getattr(row, name) != value}
         if changes:
             await self._change(principal, conversation_id, changes)
         return await self._found(principal, conversation_id)
@@ -97,7 +107,8 @@ class ConversationService(ConversationQueries):
         deleting = Statement(_DELETE, named, must_match=True)
         while True:
             try:
-                await self._database.write([*locked, deleting])
+                line = self._line(principal, "conversation.deleted", conversation_id, {})
+                await self._database.write([*locked, deleting, *line])
             except WriteRefusedError:
                 await self._found(principal, conversation_id)
                 await self._check_idle(conversation_id)
@@ -137,6 +148,12 @@ class ConversationService(ConversationQueries):
             )
         )
 
+    def _line(
+        self, actor: Principal, action: str, conversation_id: str, detail: Mapping[str, Any]
+    ) -> list[Statement]:
+        target = ObjectRef(kind="Conversation", id=conversation_id)
+        return self._audit.record(actor, action, target=target, detail=detail)
+
     async def _found(self, principal: Principal, conversation_id: str) -> ConversationRow:
         row = await self._rows(principal).filter(id=conversation_id).first()
         if row is None:
@@ -150,9 +167,13 @@ class ConversationService(ConversationQueries):
         if "metadata" in values:
             values["metadata"] = orjson.dumps(values["metadata"]).decode()
         columns = ", ".join(f"{name} = ${place}" for place, name in enumerate(values, 3))
-        sql = f"UPDATE conversation SET {columns} WHERE id = $1 AND workspace_id = $2"
+        sql = f"UPDATE conversation SET {columns} WHERE id = $1 AND workspace_id = $2 RETURNING id"
         args = (conversation_id, principal.workspace_id, *values.values())
-        await self._database.write([Statement(sql, args)])
+        changing = Statement(sql, args, must_match=True)
+        detail = {"changed": [to_camel(name) for name in changes]}
+        line = self._line(principal, "conversation.updated", conversation_id, detail)
+        with suppress(WriteRefusedError):  # it was deleted meanwhile
+            await self._database.write([changing, *line])
 
     async def _check_agent(self, principal: Principal, agent_id: str | None) -> None:
         if agent_id is None:

@@ -12,6 +12,8 @@ import orjson
 from app.database import DatabaseOptions, open_database
 from app.graphql.engine import Call, GraphQLEngine
 from app.graphql.params import GraphQLParams
+from domain.access.audit_log import AuditLog
+from domain.access.denials import Denials
 from domain.access.scopes import Principal, Scope
 from domain.access.service import AccessService
 from domain.events.feed import WorkspaceFeed
@@ -124,9 +126,12 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
         open_database(options) as database,
         run_world(database) as runs,
         runs.process() as runner,
+        Denials(database, runs.clock, runs.audit(), home=runs.principal.workspace_id) as denials,
     ):
         services = Services(
             access=AccessService(database, runs.clock, runs.ids),
+            audit_log=AuditLog(database),
+            denials=denials,
             agents=runs.agents,
             behavior=runs.behavior,
             conversations=runs.conversations,
@@ -138,6 +143,5 @@ async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
             server=StaticServer(),
             clock=runs.clock,
         )
-        yield ApiWorld(
-            runs=runs, runner=runner, services=services, engine=GraphQLEngine(build_schema())
-        )
+        engine = GraphQLEngine(build_schema(), on_denied=RequestContext.note_denied)
+        yield ApiWorld(runs=runs, runner=runner, services=services, engine=engine)

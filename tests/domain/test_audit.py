@@ -5,10 +5,10 @@ import hashlib
 
 from domain.access.audit import FIRST_HASH, LARGEST_DETAIL, AuditTrail, content_of
 from domain.access.scopes import Principal
-from domain.access.service import AccessService
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import ObjectRef
 from domain.kernel.ids import IdSource
+from tests.domain.agent_world import add_workspaces
 from tests.fakes import SteppedClock
 
 LINES = """
@@ -20,9 +20,8 @@ LINES = """
 async def make(database: Database) -> tuple[AuditTrail, Principal]:
     clock = SteppedClock()
     ids = IdSource(clock.now_us)
-    workspace = await AccessService(database, clock, ids).ensure_default()
-    scopes: frozenset[str] = frozenset()
-    ada = Principal(workspace_id=workspace.id, key_id=None, name="ada", scopes=scopes)
+    await add_workspaces(database)
+    ada = Principal(workspace_id="w1", key_id=None, name="ada", scopes=frozenset())
     return AuditTrail(database, clock, ids), ada
 
 
