@@ -180,6 +180,13 @@ async def migrate(options: DatabaseOptions) -> list[str]:
         return await _apply(context, options)
 
 
+async def missing_revisions(options: DatabaseOptions) -> list[str]:
+    """Names of the revisions that the database lacks. Raises Unavailable."""
+    async with _context(options) as context:
+        await _reach(context, options)
+        return await _missing(context, options)
+
+
 async def _reach(context: TortoiseContext, options: DatabaseOptions) -> None:
     client = context.connections.get(options.writer)
     try:

@@ -1,65 +1,123 @@
 """What an operator does from the command line, with the database open for just that."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from app.adapters.clock import SystemClock
 from app.database import DatabaseOptions, open_database
 from app.settings import Settings
-from domain.access.rows import ApiKeyRow, WorkspaceRow
-from domain.access.service import AccessService, KeyMade
+from domain.access.audit import AuditTrail
+from domain.access.audit_log import AuditFilter, AuditLog, Verification
+from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
+from domain.access.scopes import COMMAND_LINE, Principal
+from domain.access.service import DEFAULT_WORKSPACE, AccessService, KeyMade
 from domain.kernel.ids import IdSource
+from domain.kernel.paging import PageRequest
+from domain.kernel.redaction import Redactor
 
 DAY_US = 86_400_000_000
-CREATED_BY = "command line"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Office:
+    """The services that an operator needs, acting in one workspace."""
+
+    access: AccessService
+    audit_log: AuditLog
+    workspace: WorkspaceRow
+
+    @property
+    def operator(self) -> Principal:
+        """Who acts."""
+        return Principal.of_house(self.workspace.id, COMMAND_LINE)
 
 
 @asynccontextmanager
-async def _access(settings: Settings) -> AsyncGenerator[tuple[AccessService, WorkspaceRow], None]:
+async def _office(
+    settings: Settings, workspace: str = DEFAULT_WORKSPACE
+) -> AsyncGenerator[_Office, None]:
+    """Open it in a workspace by its slug. Raises NotFound."""
     options = DatabaseOptions(url=settings.db_url, migrates_at_start=settings.migrates_at_start)
     clock = SystemClock()
+    ids = IdSource(clock.now_us)
     async with open_database(options) as database:
-        access = AccessService(database, clock, IdSource(clock.now_us))
-        yield access, await access.ensure_default()
+        audit = AuditTrail(database, clock, ids, Redactor(settings.secret_values()))
+        access = AccessService(database, clock, ids, audit=audit)
+        await access.ensure_default()
+        found = await access.workspace_named(workspace)
+        yield _Office(access=access, audit_log=AuditLog(database), workspace=found)
 
 
 async def create_key(
-    settings: Settings, name: str, scopes: list[str], expires_days: int | None
+    settings: Settings,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    workspace: str = DEFAULT_WORKSPACE,
+    expires_days: int | None = None,
 ) -> KeyMade:
-    """Make a key of the default workspace. Raises ValidationFailed."""
+    """Make a key. Raises ValidationFailed, NotFound, Conflict and QuotaExceeded."""
     expires_at = None
     if expires_days is not None:
         expires_at = SystemClock().now_us() + expires_days * DAY_US
-    async with _access(settings) as (access, workspace):
-        return await access.create_key(
-            workspace.id, name=name, scopes=scopes, created_by=CREATED_BY, expires_at=expires_at
-        )
+    values = {"name": name, "scopes": list(scopes), "expiresAt": expires_at}
+    async with _office(settings, workspace) as office:
+        return await office.access.create_api_key(office.operator, values)
 
 
-async def list_keys(settings: Settings) -> list[ApiKeyRow]:
-    """Keys of the default workspace that still work."""
+async def list_keys(settings: Settings, *, workspace: str = DEFAULT_WORKSPACE) -> list[ApiKeyRow]:
+    """Keys of a workspace that still work. Raises NotFound."""
     now = SystemClock().now_us()
-    async with _access(settings) as (access, workspace):
+    async with _office(settings, workspace) as office:
         return [
             key
-            for key in await access.keys(workspace.id)
+            for key in await office.access.keys(office.workspace.id)
             if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
         ]
 
 
-async def revoke_key(settings: Settings, key_id: str) -> None:
-    """Stop a key. Raises NotFound."""
-    async with _access(settings) as (access, workspace):
-        await access.revoke_key(workspace.id, key_id)
+async def revoke_key(
+    settings: Settings, key_id: str, *, workspace: str = DEFAULT_WORKSPACE
+) -> None:
+    """Stop a key, also the last one. Raises NotFound."""
+    async with _office(settings, workspace) as office:
+        await office.access.revoke_key(office.workspace.id, key_id, revoked_by=COMMAND_LINE)
 
 
-async def create_workspace(settings: Settings, name: str) -> WorkspaceRow:
+async def create_workspace(
+    settings: Settings, name: str, *, slug: str | None = None
+) -> WorkspaceRow:
     """Make a workspace. Raises ValidationFailed and Conflict."""
-    async with _access(settings) as (access, _):
-        return await access.create_workspace(name)
+    async with _office(settings) as office:
+        return await office.access.create_workspace(name, slug=slug, created_by=COMMAND_LINE)
 
 
 async def list_workspaces(settings: Settings) -> list[WorkspaceRow]:
     """Every workspace."""
-    async with _access(settings) as (access, _):
-        return await access.workspaces()
+    async with _office(settings) as office:
+        return await office.access.workspaces()
+
+
+async def verify_audit(
+    settings: Settings,
+    *,
+    workspace: str = DEFAULT_WORKSPACE,
+    from_seq: int = 1,
+    kept_hash: str | None = None,
+) -> Verification:
+    """Check the audit log of a workspace. Raises NotFound and ValidationFailed."""
+    async with _office(settings, workspace) as office:
+        return await office.audit_log.verify(
+            office.operator, from_seq=from_seq, kept_hash=kept_hash
+        )
+
+
+async def list_audit(
+    settings: Settings, narrowing: AuditFilter, *, workspace: str = DEFAULT_WORKSPACE, last: int
+) -> list[AuditRow]:
+    """Return the newest lines of a workspace's audit log, oldest of them first."""
+    async with _office(settings, workspace) as office:
+        page = PageRequest.of(first=last)
+        found = await office.audit_log.page(office.operator, narrowing, page)
+        return list(reversed(found.items))

@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,14 +73,30 @@ def _written(folder: Path) -> Check:
 
 async def _database(settings: Settings) -> Check:
     path = settings.sqlite_path
+    if path is not None and not path.exists():
+        return Check(name="database", found=f"SQLite {path}, made at the first start")
     if path is not None:
-        return await asyncio.to_thread(_sqlite, path)
-    return await _postgres(settings.db_url)
+        reached = await asyncio.to_thread(_sqlite, path)
+    else:
+        reached = await _postgres(settings.db_url)
+    return await _with_revisions(settings, reached) if reached.is_ok else reached
+
+
+async def _with_revisions(settings: Settings, reached: Check) -> Check:
+    """Tell of revisions that the database lacks: without them the server does not start."""
+    from app.database import DatabaseOptions, missing_revisions
+
+    options = DatabaseOptions(url=settings.db_url, migrates_at_start=settings.migrates_at_start)
+    missing = await missing_revisions(options)
+    if not missing:
+        return reached
+    found = f"{reached.found}; lacks {len(missing)} revision(s): {', '.join(missing)}"
+    if settings.migrates_at_start:
+        return replace(reached, found=f"{found}, applied at the next start")
+    return replace(reached, found=found, cure="Run `gob migrate` once, or set MIGRATE=auto.")
 
 
 def _sqlite(path: Path) -> Check:
-    if not path.exists():
-        return Check(name="database", found=f"SQLite {path}, made at the first start")
     try:
         address = f"{path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, timeout=TIMEOUT_S, uri=True)) as connection:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import admin, server
+from app.cli import admin, audit, server
 from app.failures import explain
 
 EXIT_REFUSED = 2
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
 
     server.add_to(commands)
     admin.add_to(commands)
+    audit.add_to(commands)
     return commands
 
 

@@ -16,11 +16,13 @@ import pytest
 from app.cli.box import lines_to_paste, own_command, print_box
 from app.cli.doctor import examine
 from app.data_folder import LOCK_NAME, empty, in_use
+from app.database import DatabaseOptions, migrate
 from app.failures import StartRefused, explain
 from app.settings import PROJECT_ROOT, load_settings
 from domain.kernel.errors import NotFound, Unavailable
 
 NO_FILE = Path("/dev/null")
+MIGRATE_CURE = "Run `gob migrate` once, or set MIGRATE=auto."
 
 
 def gob(
@@ -56,7 +58,7 @@ def test_help_names_every_command(tmp_path: Path):
     shown = gob("--help", folder=tmp_path)
 
     assert shown.returncode == 0
-    for command in ("serve", "worker", "migrate", "keys", "workspaces", "doctor"):
+    for command in ("serve", "worker", "migrate", "keys", "workspaces", "audit", "doctor"):
         assert f" {command} " in shown.stdout
 
 
@@ -160,12 +162,29 @@ async def test_the_doctor_reaches_real_servers(postgres_url: str, redis_url: str
     settings = load_settings(
         {"DB_URL": postgres_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}, NO_FILE
     )
+    await migrate(DatabaseOptions(url=postgres_url, migrates_at_start=False))
 
     checks = {check.name: check for check in await examine(settings)}
 
     assert [check for check in checks.values() if not check.is_ok] == []
     assert checks["database"].found.startswith("PostgreSQL ")
     assert checks["redis"].found == "answers"
+
+
+@pytest.mark.parametrize("mode", ["manual", "auto"])
+async def test_the_doctor_names_revisions_that_are_missing(tmp_path: Path, mode: str):
+    (tmp_path / "gob.db").touch()
+    address = f"sqlite:///{tmp_path}/gob.db"
+    settings = load_settings(
+        {"DB_URL": address, "DATA_DIR": str(tmp_path), "MIGRATE": mode}, NO_FILE
+    )
+
+    (database,) = [check for check in await examine(settings) if check.name == "database"]
+
+    assert "; lacks " in database.found
+    assert "0003_audit" in database.found
+    assert database.is_ok is (mode == "auto")
+    assert database.cure == ("" if mode == "auto" else MIGRATE_CURE)
 
 
 @pytest.mark.parametrize(
