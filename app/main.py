@@ -26,14 +26,9 @@ async def _to_graphql(_: Request) -> Response:
     return RedirectResponse("/graphql", status_code=307)
 
 
-async def create_app(container: Container) -> ASGIApp:
-    """Build the app. Raises StartRefused where callers could not get in safely."""
-    settings = container.settings
-    authenticator = await open_door(
-        container.access, container.denials, settings, container.workspace.id
-    )
-    server = ServerSelf(container)
-    services = Services(
+def services_of(container: Container, server: ServerSelf) -> Services:
+    """Everything that resolvers call, of one process."""
+    return Services(
         access=container.access,
         audit_log=container.audit_log,
         denials=container.denials,
@@ -48,6 +43,16 @@ async def create_app(container: Container) -> ASGIApp:
         server=server,
         clock=container.clock,
     )
+
+
+async def create_app(container: Container) -> ASGIApp:
+    """Build the app. Raises StartRefused where callers could not get in safely."""
+    settings = container.settings
+    authenticator = await open_door(
+        container.access, container.denials, settings, container.workspace.id
+    )
+    server = ServerSelf(container)
+    services = services_of(container, server)
 
     async def context_for(principal: Principal, scope: Scope) -> RequestContext:
         return RequestContext.of(services, principal, trace_of(scope))
