@@ -1,8 +1,9 @@
 """One schema, ready to execute: what the HTTP door and the sockets share."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +25,10 @@ from app.graphql.errors import (
 from app.graphql.executor import EventCompletion, PlannedExecutor, build_executor
 from app.graphql.gate import Gate, Operation
 from app.graphql.params import GraphQLParams
-from domain.kernel.errors import Forbidden
+from domain.kernel.errors import Forbidden, Unavailable
+
+RECHECK_S = 5.0
+"""How long a stream goes on after its key has ended, counted at its events and heartbeats."""
 
 OnDenied = Callable[[Any, Forbidden, str], None]
 """Hears of a field, by its name in the schema, that its caller's key may not use."""
@@ -37,6 +41,8 @@ class Call:
     params: GraphQLParams
     context: Any
     trace_id: str
+    still_allowed: Callable[[], Awaitable[Any]] | None = None
+    """Asked now and then by a stream: raises Unauthenticated once the caller's key has ended."""
 
 
 class SourceFailed(Exception):
@@ -60,12 +66,14 @@ class GraphQLEngine:
         gate: Gate | None = None,
         *,
         plan_after: int = 1,
+        recheck_s: float = RECHECK_S,
         on_denied: OnDenied | None = None,
     ) -> None:
         self.gate = gate or Gate(graphql_schema(schema))
         self._schema = graphql_schema(schema)
         self._plan_after = plan_after
         self._shared = SharedPayloads()
+        self._recheck_s = recheck_s
         self._on_denied = on_denied
 
     def admit(self, params: GraphQLParams) -> Operation:
@@ -96,7 +104,8 @@ class GraphQLEngine:
             source,
             completion,
             shared=self._shared,
-            trace_id=call.trace_id,
+            call=call,
+            recheck_s=self._recheck_s,
             note_denied=lambda errors: self._note_denied(errors, call, completion.field_name),
         )
 
@@ -125,23 +134,36 @@ class EventStream:
         completion: EventCompletion,
         *,
         shared: "SharedPayloads",
-        trace_id: str,
+        call: Call,
+        recheck_s: float,
         note_denied: Callable[[Sequence[Exception]], None],
     ) -> None:
+        self._recheck_s = recheck_s
         self._note_denied = note_denied
         self._source = source
         self._completion = completion
         self._shared = shared
-        self._trace_id = trace_id
+        self._trace_id = call.trace_id
+        self._still_allowed = call.still_allowed
 
     async def payloads(self) -> AsyncGenerator[str, None]:
         """Yield a JSON text per event; closing this closes the source at once.
 
         Raises SourceFailed when the source does, which ends the subscription.
         """
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         async with _closing(self._source) as events:
             try:
                 async for event in events:
+                    if (
+                        self._still_allowed is not None
+                        and loop.time() - asked_at >= self._recheck_s
+                    ):
+                        asked_at = loop.time()
+                        # Without the database nobody can tell: the stream goes on.
+                        with suppress(Unavailable):
+                            await self._still_allowed()
                     text = self._planned(event)
                     yield await self._completed(event) if text is None else text
             except Exception as error:  # noqa: BLE001  # logged and masked, or typed

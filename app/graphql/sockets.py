@@ -123,7 +123,7 @@ class _Connection:
     send: Send
     wire: _Wire = field(init=False)
     operations: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
-    principal: Any = None
+    token: str | None = None
     initiated: bool = False
     acknowledged: bool = False
 
@@ -199,15 +199,19 @@ class _Connection:
         if payload is not None and not isinstance(payload, dict):
             raise _Closed(4400, "The payload of connection_init must be an object")
         self.initiated = True
-        token = _first_key(self.scope, cast("dict[str, Any]", payload or {}))
+        self.token = _first_key(self.scope, cast("dict[str, Any]", payload or {}))
         try:
-            self.principal = await self.app.authenticate(token, self.scope)
+            await self._authenticated()
         except Unauthenticated as error:
             raise _Closed(4401, error.message) from None
         except GobError as error:
             raise _Closed(4403, error.message) from None
         self.acknowledged = True
         await self.wire.text('{"type":"connection_ack"}')
+
+    async def _authenticated(self) -> Any:
+        """Who is on the socket; asked for each operation, since keys end while sockets are open."""
+        return await self.app.authenticate(self.token, self.scope)
 
     async def _answer(self, kind: str, payload: Any) -> None:
         body = {"type": kind} if payload is None else {"type": kind, "payload": payload}
@@ -257,8 +261,13 @@ class _Connection:
     async def _results(self, ident: str, params: GraphQLParams, trace_id: str) -> None:
         engine = self.app.engine
         operation = engine.admit(params)
-        context = await self.app.context_for(self.principal, self.scope)
-        call = Call(params=params, context=context, trace_id=trace_id)
+        context = await self.app.context_for(await self._authenticated(), self.scope)
+        call = Call(
+            params=params,
+            context=context,
+            trace_id=trace_id,
+            still_allowed=self._authenticated,
+        )
         head = f'{{"id":{_quoted(ident)},"type":"next","payload":'
         send = self.wire.text
         if operation.kind is not OperationType.SUBSCRIPTION:

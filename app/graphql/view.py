@@ -124,7 +124,10 @@ class GraphQLView:
             raise _Refused(415, "A POST must have the content type application/json, in UTF-8.")
         context = await self._context_factory(exchange.scope)
         call = Call(
-            params=await self._params(exchange), context=context, trace_id=exchange.trace_id
+            params=await self._params(exchange),
+            context=context,
+            trace_id=exchange.trace_id,
+            still_allowed=lambda: self._context_factory(exchange.scope),
         )
         if exchange.media is ResponseMedia.EVENT_STREAM:
             await self._stream(exchange, call)
