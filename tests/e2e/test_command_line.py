@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -103,6 +105,57 @@ def test_a_command_that_cannot_be_done_says_why(tmp_path: Path, command: list[st
     assert said in ended.err
     assert ended.out == ""
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_a_key_is_made_listed_and_revoked_in_its_workspace(tmp_path: Path):
+    run_gob(tmp_path, "workspaces", "create", "Night shift", "--slug", "night")
+    wanted = ["--workspace", "night", "--scopes", "runs:read,runs:execute", "--expires-days", "3"]
+    made = json.loads(run_gob(tmp_path, "keys", "create", "ci", *wanted, "--json").out)
+    again = run_gob(tmp_path, "keys", "create", "ci", "--workspace", "night")
+    elsewhere = run_gob(tmp_path, "keys", "list")
+    refused = run_gob(tmp_path, "keys", "revoke", made["id"])
+    revoked = run_gob(tmp_path, "keys", "revoke", made["id"], "--workspace", "night")
+    told = run_gob(tmp_path, "audit", "list", "--workspace", "night", "--json")
+
+    assert (made["scopes"], made["expires"] is None) == ("runs:execute runs:read", False)
+    assert again.code == 2
+    assert again.err.startswith("A key that works has the name 'ci' already;")
+    assert elsewhere.out == "There is no key.\n"
+    assert (refused.code, refused.err) == (2, f"No API key has the id {made['id']!r}.\n")
+    assert revoked.code == 0
+    assert [(line["seq"], line["actor"], line["action"]) for line in json.loads(told.out)] == [
+        (1, "command line", "workspace.created"),
+        (2, "command line", "key.created"),
+        (3, "command line", "key.revoked"),
+    ]
+
+
+def test_nothing_is_cut_off_a_table_that_a_program_reads(tmp_path: Path):
+    made = json.loads(run_gob(tmp_path, "keys", "create", "ci", "--json").out)
+
+    shown = run_gob(tmp_path, "keys", "list", settings={"COLUMNS": "40"})
+
+    assert made["id"] in shown.out
+
+
+def test_the_audit_log_is_checked_and_a_changed_line_is_named(tmp_path: Path):
+    run_gob(tmp_path, "keys", "create", "ci")
+    fine = run_gob(tmp_path, "audit", "verify")
+    head = fine.out.split()[-1]
+    with closing(sqlite3.connect(tmp_path / "var" / "gob.db")) as database:
+        database.execute("UPDATE audit SET actor = 'eve' WHERE action = 'key.created'")
+        database.commit()
+    broken = run_gob(tmp_path, "audit", "verify", "--head", head)
+    behind = run_gob(tmp_path, "audit", "verify", "--from", "9")
+    nowhere = run_gob(tmp_path, "audit", "verify", "--workspace", "nowhere")
+
+    assert (fine.code, fine.out) == (0, f"2 lines fit; head {head}\n")
+    assert (broken.code, broken.out) == (1, "")
+    assert broken.err.startswith("The audit log is broken at line 2: Line 2 does not fit")
+    assert len(broken.err.splitlines()) == 1
+    assert (behind.code, nowhere.code) == (2, 2)
+    assert behind.err == "fromSeq: The log has 2 lines; begin at one of 1 to 3.\n"
+    assert nowhere.err == "No workspace has the slug 'nowhere'.\n"
 
 
 def test_workspaces_are_made_and_listed(tmp_path: Path):
