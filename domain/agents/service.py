@@ -162,7 +162,7 @@ class AgentService(AgentQueries):
             settings = AgentSettings.model_validate(earlier.settings)
             try:
                 saved = await self._save_over(
-                    principal, row, settings, note, action="agent.rolledback"
+                    principal, row, settings, note, action="agent.rolled_back"
                 )
             except Conflict as taken:
                 raise ValidationFailed.of("toVersion", taken.message) from taken

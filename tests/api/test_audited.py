@@ -44,7 +44,7 @@ class Deed:
 DEEDS = (
     Deed(mutation="createAgent", action="agent.created", target="Agent"),
     Deed(mutation="updateAgent", action="agent.updated", target="Agent"),
-    Deed(mutation="rollbackAgent", action="agent.rolledback", target="Agent"),
+    Deed(mutation="rollbackAgent", action="agent.rolled_back", target="Agent"),
     Deed(
         mutation="archiveAgent", action="agent.archived", target="Agent", given={"archived": True}
     ),
