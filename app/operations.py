@@ -12,6 +12,8 @@ from domain.access.audit_log import AuditFilter, AuditLog, Verification
 from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
 from domain.access.scopes import COMMAND_LINE, Principal
 from domain.access.service import DEFAULT_WORKSPACE, AccessService, KeyMade
+from domain.agents.service import AgentService
+from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.paging import PageRequest
 from domain.kernel.redaction import Redactor
@@ -24,6 +26,7 @@ class _Office:
     """The services that an operator needs, acting in one workspace."""
 
     access: AccessService
+    agents: AgentService
     audit_log: AuditLog
     workspace: WorkspaceRow
 
@@ -44,9 +47,14 @@ async def _office(
     async with open_database(options) as database:
         audit = AuditTrail(database, clock, ids, Redactor(settings.secret_values()))
         access = AccessService(database, clock, ids, audit=audit)
+        agents = AgentService(database, clock, ids, IdempotencyKeys(database, clock), audit=audit)
         await access.ensure_default()
-        found = await access.workspace_named(workspace)
-        yield _Office(access=access, audit_log=AuditLog(database), workspace=found)
+        yield _Office(
+            access=access,
+            agents=agents,
+            audit_log=AuditLog(database),
+            workspace=await access.workspace_named(workspace),
+        )
 
 
 async def create_key(
@@ -80,7 +88,12 @@ async def list_keys(settings: Settings, *, workspace: str = DEFAULT_WORKSPACE) -
 async def revoke_key(
     settings: Settings, key_id: str, *, workspace: str = DEFAULT_WORKSPACE
 ) -> None:
-    """Stop a key, also the last one. Raises NotFound."""
+    """Stop a key, also the last one, by its id or by the one the API shows. Raises NotFound."""
+    if key_id.startswith("key_"):
+        # It loads the GraphQL library, which no other command needs.
+        from schema.ids import Kind, decode_id
+
+        key_id = decode_id(Kind.API_KEY, key_id, path="keyId")
     async with _office(settings, workspace) as office:
         await office.access.revoke_key(office.workspace.id, key_id, revoked_by=COMMAND_LINE)
 
@@ -88,9 +101,11 @@ async def revoke_key(
 async def create_workspace(
     settings: Settings, name: str, *, slug: str | None = None
 ) -> WorkspaceRow:
-    """Make a workspace. Raises ValidationFailed and Conflict."""
+    """Make a workspace with its default agent. Raises ValidationFailed and Conflict."""
     async with _office(settings) as office:
-        return await office.access.create_workspace(name, slug=slug, created_by=COMMAND_LINE)
+        made = await office.access.create_workspace(name, slug=slug, created_by=COMMAND_LINE)
+        await office.agents.ensure_default(made.id)
+        return made
 
 
 async def list_workspaces(settings: Settings) -> list[WorkspaceRow]:

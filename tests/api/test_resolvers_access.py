@@ -8,6 +8,7 @@ import pytest
 
 from domain.access.scopes import Scope
 from domain.kernel.database import Statement
+from domain.kernel.errors import ObjectRef
 from schema.ids import Kind, encode_id
 from tests.api.api_world import TRACE, ApiWorld, api_world
 
@@ -201,6 +202,17 @@ async def test_ids_in_particulars_are_those_that_clients_know(world: ApiWorld):
 
     assert line["target"] == {"__typename": "Run", "id": run["id"]}
     assert line["detail"] == {"agentId": agent}
+
+
+async def test_an_object_that_is_gone_or_has_no_id_is_not_shown(world: ApiWorld):
+    trail, who = world.runs.audit(), world.runs.principal
+    for kind, ident in (("Ghost", "g1"), ("Run", "019aabcd-ef12-7456-9abc-def012345678")):
+        target = ObjectRef(kind=kind, id=ident)
+        await world.runs.database.write(trail.record(who, "test.done", target=target))
+
+    lines = await log(world, action="test.*")
+
+    assert [line["target"] for line in lines] == [None, None]
 
 
 async def test_the_log_goes_from_page_to_page_in_either_order(world: ApiWorld):

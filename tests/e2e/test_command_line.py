@@ -125,9 +125,25 @@ def test_a_key_is_made_listed_and_revoked_in_its_workspace(tmp_path: Path):
     assert revoked.code == 0
     assert [(line["seq"], line["actor"], line["action"]) for line in json.loads(told.out)] == [
         (1, "command line", "workspace.created"),
-        (2, "command line", "key.created"),
-        (3, "command line", "key.revoked"),
+        (2, "system", "agent.created"),
+        (3, "command line", "key.created"),
+        (4, "command line", "key.revoked"),
     ]
+
+
+async def test_a_new_workspace_has_a_default_agent_and_shares_nothing(tmp_path: Path):
+    with GobProcess(tmp_path) as gob:
+        run_gob(tmp_path, "workspaces", "create", "Night shift")
+        night = run_gob(tmp_path, "keys", "create", "ci", "--workspace", "night-shift").out.strip()
+        async with Client(gob.address, night) as client, Client.of(gob) as day:
+            run = await client.execute('calculate {"expression": "2*21"}', waitSeconds=10)
+            seen = await day.run(run["id"])
+            key = (await client.ask("{ viewer { apiKey { id } } }"))["viewer"]["apiKey"]["id"]
+        revoked = run_gob(tmp_path, "keys", "revoke", key, "--workspace", "night-shift")
+
+    assert run["status"] == "SUCCEEDED"
+    assert seen is None
+    assert revoked.out == f"Revoked {key}.\n"
 
 
 def test_nothing_is_cut_off_a_table_that_a_program_reads(tmp_path: Path):
