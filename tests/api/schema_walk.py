@@ -20,6 +20,7 @@ from graphql import (
     GraphQLUnionType,
     Undefined,
     get_named_type,
+    get_nullable_type,
 )
 
 from schema.ids import Kind, known_kind
@@ -32,6 +33,10 @@ CHOSEN: Mapping[str, Any] = {
     "CreateApiKeyInput.name": "Made by the walk",
     "CreateApiKeyInput.scopes": ["RUNS_READ"],
     "RollbackAgentInput.toVersion": 1,
+    "RollbackBehaviorInput.toVersion": 1,
+    "AdjustBehaviorInput.comment": "Changed by the walk",
+    "SaveMemoryInput.content": "Saved by the walk",
+    "UpdateMemoryInput.content": "Changed by the walk",
     "ArchiveAgentInput.archived": False,
     "UpdateAgentInput.description": "Changed by the walk",
     "UpdateConversationInput.title": "Changed by the walk",
@@ -216,6 +221,10 @@ class _Filling:
     ) -> dict[str, Any]:
         if kind.name in CHOSEN and not self._leads(path):
             return dict(CHOSEN[kind.name])
+        if kind.is_one_of and not self._leads_below(kind, path):
+            name, first = next(iter(kind.fields.items()))
+            inner = GraphQLNonNull(get_nullable_type(first.type))
+            return {name: self.value(walk, inner, (*path, name), f"{kind.name}.{name}")}
         given: dict[str, Any] = {}
         for name, field in kind.fields.items():
             inner, owner = (*path, name), f"{kind.name}.{name}"
@@ -223,6 +232,9 @@ class _Filling:
             if is_sent or self._leads(inner):
                 given[name] = self.value(walk, field.type, inner, owner)
         return given
+
+    def _leads_below(self, kind: GraphQLInputObjectType, path: tuple[str, ...]) -> bool:
+        return any(self._leads((*path, name)) for name in kind.fields)
 
     def _leads(self, path: tuple[str, ...]) -> bool:
         return self.place is not None and self.place.path[: len(path)] == path

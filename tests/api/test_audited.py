@@ -15,7 +15,14 @@ from resolvers.root import build_schema
 from schema.access import Needs
 from schema.ids import Kind
 from tests.api.schema_walk import Walk
-from tests.api.two_workspaces import House, Workspace, busy_run, make_workspace, open_house
+from tests.api.two_workspaces import (
+    House,
+    Workspace,
+    busy_run,
+    is_nothing,
+    make_workspace,
+    open_house,
+)
 
 LINES = """
 query ($trace: String!) {
@@ -59,11 +66,35 @@ DEEDS = (
     ),
     Deed(mutation="executeAgent", action="run.started", target="Run"),
     Deed(mutation="cancelRun", action="run.cancelled", target="Run"),
+    Deed(mutation="saveMemory", action="memory.saved", target="Memory"),
+    Deed(mutation="updateMemory", action="memory.updated", target="Memory"),
+    Deed(mutation="forgetMemories", action="memory.forgotten", target="Memory"),
+    Deed(mutation="restoreMemories", action="memory.restored", target="Memory"),
+    Deed(
+        mutation="forgetMemories",
+        action="memory.erased",
+        target="Memory",
+        given={"erase": True},
+        is_gone=True,
+    ),
+    Deed(
+        mutation="adjustBehavior",
+        action="behavior.adjusted",
+        target="BehaviorProfile",
+        given={"add": [{"statement": "Be brief."}]},
+    ),
+    Deed(mutation="rollbackBehavior", action="behavior.rolled_back", target="BehaviorProfile"),
     Deed(mutation="createApiKey", action="key.created", target="ApiKey"),
     Deed(mutation="revokeApiKey", action="key.revoked", target="ApiKey"),
 )
 REPEATS_CHANGE_NOTHING = (
+    "adjustBehavior",
+    "forgetMemories",
+    "restoreMemories",
+    "rollbackBehavior",
+    "saveMemory",
     "updateAgent",
+    "updateMemory",
     "rollbackAgent",
     "archiveAgent",
     "updateConversation",
@@ -160,7 +191,7 @@ async def test_a_refused_change_leaves_no_line(world: World):
             document = world.walk.document("mutation", name, definition)
             answer = await world.house.ask(caller, document, variables)
             lines = await world.lines(caller.trace.trace_id)
-            if answer["data"][name]["__typename"] != "NotFound" or lines:
+            if lines or not is_nothing(answer["data"][name]):
                 told[f"{name} {place}"] = (answer, lines)
 
     assert told == {}

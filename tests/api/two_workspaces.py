@@ -33,6 +33,10 @@ NO_LIMITS = Limits(
     cost=10**9,
 )
 GLOBAL_ID = re.compile(rf"(?<![\w-])(?:{'|'.join(kind.value for kind in Kind)})_[\w-]{{6,}}")
+NOTHING = {"NotFound", "Heartbeat"}
+"""Types of answers that show no object."""
+_LISTED = ("_nodes", "_edges", "_hits", "_count")
+"""What lists and counts the objects of an answer."""
 SLOW = '{"tokens": 1000, "delay_s": 30}'
 DEADLINE_S = 20
 
@@ -219,6 +223,33 @@ async def _fill_runs(house: House, workspace: Workspace) -> None:
     workspace.ids[Kind.MESSAGE] = run["conversation"]["messages"]["nodes"][0]["id"]
 
 
+async def _fill_memory(house: House, workspace: Workspace) -> None:
+    marker = f"{workspace.marker} {new_trace().span_id}"
+    made = await house.data(
+        workspace.principal,
+        "mutation ($input: SaveMemoryInput!) { saveMemory(input: $input) {"
+        " ... on MemorySuccess { memory { id } } ... on Error { message } } }",
+        input={"content": marker, "metadata": {"is": marker}},
+    )
+    workspace.ids[Kind.MEMORY] = made["memory"]["id"]
+
+
+async def _fill_behavior(house: House, workspace: Workspace) -> None:
+    statement = f"{workspace.marker} {new_trace().span_id}"
+    made = await house.data(
+        workspace.principal,
+        "mutation ($input: AdjustBehaviorInput!) { adjustBehavior(input: $input) {"
+        " ... on AdjustBehaviorSuccess {"
+        " profile { id rules { id } versions(first: 1) { nodes { id } } } }"
+        " ... on Error { message } } }",
+        input={"strategy": "REPLACE", "add": [{"statement": statement}], "comment": statement},
+    )
+    profile = made["profile"]
+    workspace.ids[Kind.BEHAVIOR_PROFILE] = profile["id"]
+    workspace.ids[Kind.BEHAVIOR_VERSION] = profile["versions"]["nodes"][0]["id"]
+    workspace.ids[Kind.BEHAVIOR_RULE] = profile["rules"][0]["id"]
+
+
 async def _fill_audit(house: House, workspace: Workspace) -> None:
     lines = await house.data(workspace.principal, "{ auditLog(first: 1) { nodes { id } } }")
     workspace.ids[Kind.AUDIT_ENTRY] = lines["nodes"][0]["id"]
@@ -228,6 +259,8 @@ FILLERS: Sequence[Callable[[House, Workspace], Awaitable[None]]] = (
     _fill_access,
     _fill_agents,
     _fill_runs,
+    _fill_memory,
+    _fill_behavior,
     _fill_audit,
 )
 """A new noun adds a step that makes one of it; tools are the same for every workspace."""
@@ -242,3 +275,12 @@ async def busy_run(house: House, workspace: Workspace) -> str:
         input={"agent": {"slug": workspace.slug}, "instruction": SLOW},
     )
     return done["run"]["id"]
+
+
+def is_nothing(value: Any) -> bool:
+    """True for an answer that shows no object: null, a refusal, or a list without any."""
+    if isinstance(value, dict):
+        found: dict[str, Any] = value
+        parts = [part for name, part in found.items() if name.endswith(_LISTED)]
+        return found.get("__typename") in NOTHING or (bool(parts) and not any(parts))
+    return value is None or (isinstance(value, list) and not any(value))
