@@ -1,6 +1,7 @@
 """What stops a command before it can work, each said in one clear sentence."""
 
 import errno
+import signal
 from collections.abc import Iterator
 from typing import cast
 
@@ -14,6 +15,22 @@ REDIS_CURE = "Check REDIS_URL and that Redis runs, or leave it empty to work wit
 
 class StartRefused(Exception):
     """The server must not start like this; the message says why and what to do."""
+
+
+class ProcessDied(Exception):
+    """One of the processes that belong together ended by itself; the others were ended too."""
+
+    def __init__(self, name: str, exit_code: int, *, got_up: bool) -> None:
+        how = f"exit code {exit_code}"
+        if exit_code < 0:
+            how += f", {signal.Signals(-exit_code).name}"
+        if got_up:
+            told = f"The {name} ended by itself ({how}); what runs beside it was stopped too."
+            cure = "Its last words are above. Nothing accepted is lost: start again."
+        else:
+            told = f"The {name} did not start ({how})."
+            cure = "The reason is above; mend it and start again."
+        super().__init__(f"{told} {cure}")
 
 
 def explain(error: BaseException) -> str | None:
@@ -42,7 +59,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _own(error: BaseException) -> str | None:
-    if isinstance(error, StartRefused):
+    if isinstance(error, StartRefused | ProcessDied):
         return str(error)
     if isinstance(error, GobError):
         return error.message

@@ -49,15 +49,23 @@ class Sink:
     """Where lines end: masks them, writes each whole, and never stops the program."""
 
     def __init__(
-        self, stream: TextIO, *, render: Callable[[Line], str], redactor: Redactor
+        self,
+        stream: TextIO,
+        *,
+        render: Callable[[Line], str],
+        redactor: Redactor,
+        process: str | None = None,
     ) -> None:
         self._stream = stream
+        self._process = process
         self._render = render
         self._redactor = redactor
         self._lock = threading.Lock()
 
     def write(self, line: Line) -> None:
         """Write one line; a line that cannot be masked is replaced, never shown."""
+        if self._process is not None:
+            line.setdefault("process", self._process)
         self._put(self._text(line))
 
     def _text(self, line: Line) -> str:
@@ -110,15 +118,21 @@ def configure_logging(
     *,
     stream: TextIO | None = None,
     redactor: Redactor | None = None,
+    process: str | None = None,
 ) -> None:
     """Send every log line of this process through one pipeline; may be called again.
+
+    With `process`, each line names it: several processes share a terminal.
 
     The stream is standard error when none is given. Secrets registered with the redactor
     later are masked from then on. Start uvicorn with `log_config=None`.
     """
     output = stream or sys.stderr
     sink = Sink(
-        output, render=_renderer(LogFormat(log_format), output), redactor=redactor or Redactor()
+        output,
+        render=_renderer(LogFormat(log_format), output),
+        redactor=redactor or Redactor(),
+        process=process,
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     _configure_structlog(sink, threshold)
@@ -239,6 +253,8 @@ def _console(*, colors: bool) -> Callable[[Line], str]:
 
     def as_console(line: Line) -> str:
         shown = {key: item for key, item in line.items() if key not in CONTEXT_IDS or item}
-        return str(render(None, "", shown))
+        process = shown.pop("process", None)
+        text = str(render(None, "", shown))
+        return text if process is None else f"{process:<6} | {text}"
 
     return as_console

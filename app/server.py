@@ -1,92 +1,66 @@
-"""Starts the processes: the API, the API that starts again on each change, the worker."""
+"""The two kinds of process: the server, and the worker beside it."""
 
 import asyncio
 import errno
-import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from functools import partial
-from multiprocessing.synchronize import Event
-from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
-from uvicorn.supervisors import ChangeReload
 
 from app.cli.box import print_box
 from app.container import Role, open_container
-from app.failures import StartRefused, explain
+from app.failures import StartRefused
 from app.http_protocol import QuietWebSocketProtocol, TimedHttpProtocol
 from app.logging import configure_logging
-from app.settings import Settings, load_settings
+from app.settings import Settings
 from domain.kernel.redaction import Redactor
 
 BACKLOG = 2048
 DRAIN_S = 5
 """Longest wait for open requests once the server is told to stop."""
-WATCHED = ("app", "schema", "resolvers", "domain", "workers")
 LARGEST_FRAME_BYTES = 1 << 20
+
+Ready = Callable[[], None]
+"""Called once the process takes work."""
 
 log = structlog.get_logger("app.server")
 
 
-def serve(settings: Settings, *, reload: bool) -> None:
+def _nobody_waits() -> None:
+    """Nothing watches this process."""
+
+
+def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises OSError when the address cannot be taken."""
-    listening = _bind(settings)
-    if not reload:
-        _logging(settings)
-        return _run(lambda: _serve(settings, listening))
-    root = Path(__file__).resolve().parent.parent
-    config = uvicorn.Config(
-        "app.main:create_app",
-        log_config=None,
-        reload=True,
-        reload_dirs=[str(root / name) for name in WATCHED],
-    )
-    _logging(settings)
-    announced = multiprocessing.get_context("spawn").Event()
-    target = partial(_serve_again, announced)
-    return ChangeReload(config, target=target, sockets=[listening]).run()
+    listening = bind(settings)
+    send_logs(settings)
+    _run(lambda: serve_until_told(settings, listening))
 
 
 def work(settings: Settings) -> None:
     """Work on runs and jobs until told to stop."""
-    _logging(settings)
-    _run(lambda: _work(settings))
+    send_logs(settings)
+    _run(lambda: work_until_told(settings))
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     uvloop.run(main())
 
 
-def _logging(settings: Settings) -> None:
+def send_logs(settings: Settings, *, process: str | None = None) -> None:
+    """Send log lines where the settings say; `process` names it where several share a terminal."""
     redactor = Redactor()
     for secret in settings.secret_values():
         redactor.register(secret)
-    configure_logging(settings.log_level, settings.log_format, redactor=redactor)
+    configure_logging(settings.log_level, settings.log_format, redactor=redactor, process=process)
 
 
-def _serve_again(announced: Event, sockets: list[socket.socket] | None) -> None:
-    """One life between two changes; a mistake in the code is said, and the next change tries.
-
-    The box is printed by the first life only.
-    """
-    try:
-        settings = load_settings()
-        _logging(settings)
-        _run(lambda: _serve(settings, (sockets or [])[0], announced))
-    except Exception as error:  # the edge of a reloaded life; unforeseen ones go on
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        log.error("server.not_started", reason=sentence)  # noqa: TRY400 - a sentence, no traceback
-
-
-def _bind(settings: Settings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
     """Take the address before anything else, so that a taken port is said at once."""
     found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, address = found[0]
@@ -127,9 +101,15 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-async def _serve(
-    settings: Settings, listening: socket.socket, announced: Event | None = None
+async def serve_until_told(
+    settings: Settings,
+    listening: socket.socket,
+    *,
+    ready: Ready = _nobody_waits,
+    shows_box: bool = True,
+    drain_s: int = DRAIN_S,
 ) -> None:
+    """Serve on the socket until a signal; open requests get `drain_s` to end."""
     from app.main import create_app
 
     role = Role.EMBEDDED if settings.is_embedded else Role.API
@@ -145,7 +125,7 @@ async def _serve(
             log_config=None,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
+            timeout_graceful_shutdown=drain_s,
             access_log=False,
         )
         port = listening.getsockname()[1]
@@ -155,22 +135,24 @@ async def _serve(
         key_path = None if settings.is_public_bind else settings.api_key_file
 
         def announce() -> None:
-            if announced is None or not announced.is_set():
+            if shows_box:
                 print_box(address, key_path=key_path)
-            if announced is not None:
-                announced.set()
+            ready()
 
         server = _Server(config, announce)
         await server.serve(sockets=[listening])
         log.info("server.stopping")
 
 
-async def _work(settings: Settings) -> None:
+async def work_until_told(settings: Settings, *, ready: Ready = _nobody_waits) -> None:
+    """Work until a signal; runs under way are handed back, due at once for another process."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with open_container(settings, Role.WORKER):
         log.info("worker.started", capacity=settings.run_capacity)
+        ready()
         await stopping.wait()
         log.info("worker.stopping")
+    log.info("worker.stopped")

@@ -28,15 +28,23 @@ def serve(
     *,
     reload: Annotated[bool, typer.Option("--reload", help="Start again on each change.")] = False,
 ) -> None:
-    """Serve the API; embedded (no REDIS_URL) the work too."""
+    """Serve the API; embedded (no REDIS_URL) the work too.
+
+    With --reload and REDIS_URL a worker of its own is started beside it.
+    """
     from app.data_folder import in_use
     from app.settings import load_settings
 
     settings = load_settings()
-    from app import server as served
-
     with in_use(settings.data_dir):
-        served.serve(settings, reload=reload)
+        if reload:
+            from app.supervisor import serve_again
+
+            serve_again(settings)
+        else:
+            from app.server import serve as serve_once
+
+            serve_once(settings)
 
 
 def worker() -> None:
@@ -50,10 +58,10 @@ def worker() -> None:
         raise StartRefused(
             "A worker of its own needs REDIS_URL; without it `gob serve` does the work itself."
         )
-    from app import server as served
+    from app.server import work
 
     with in_use(settings.data_dir):
-        served.work(settings)
+        work(settings)
 
 
 def migrate() -> None:

@@ -162,6 +162,17 @@ class GobProcess:
         """Ask it to end, wait until it has, and return its exit code."""
         return self._end(signal.SIGTERM)
 
+    def wait(self) -> int:
+        """Wait until it and its children have ended, and return its exit code."""
+        process = self._process
+        assert process is not None, "it does not run"
+        process.wait(DEADLINE_S)
+        for reader in self._readers:
+            reader.join(DEADLINE_S)
+            assert not reader.is_alive(), "a child of it is left"
+        self._process = None
+        return process.returncode
+
     def close(self) -> None:
         """End it with all its children, whatever state it is in; may be called twice."""
         if self._process is not None:
@@ -197,7 +208,9 @@ class GobProcess:
                 self.address = host.replace("localhost", LOOPBACK).replace("0.0.0.0", LOOPBACK)
                 self._settings["PORT"] = self.address.rpartition(":")[2]
                 return True
-        return any('"event":"worker.started"' in line for line in self._err[err_from:])
+        is_worker = self._arguments[0] == "worker"
+        started = any('"event":"worker.started"' in line for line in self._err[err_from:])
+        return is_worker and started
 
     def spawn(self) -> None:
         """Start it and do not wait."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.server import WATCHED
+from app.supervisor import WATCHED
 from tests.e2e.gob_process import READY, ROOT, TRACEBACK, GobProcess
 from tests.e2e.graphql_client import Client, is_delta, numbers, shown, text_of
 from tests.e2e.stored import rows
