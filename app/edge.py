@@ -19,7 +19,8 @@ from domain.kernel.tracing import TraceContext
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_UNTOLD = frozenset({"/healthz", "/readyz"})
+_PROBES = frozenset({"/healthz", "/readyz"})
+"""Asked by machines, by any name or address, again and again; neither tells a secret."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOW_METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _ALLOW_HEADERS = b"authorization, content-type, idempotency-key, traceparent, last-event-id"
@@ -88,7 +89,7 @@ class Edge:
             await refuse(scope, answer.send, inbound.refusal.status, inbound.refusal.body)
 
     async def _refused(self, scope: Scope, receive: Receive, answer: "_Answer") -> bool:
-        if not self._policy.allows_host(scope):
+        if not (_is_probe(scope) or self._policy.allows_host(scope)):
             named = ", ".join(headers(scope, b"host")) or "none"
             message = (
                 f"This server does not answer to the host {named[:200]!r}. "
@@ -113,9 +114,13 @@ class Edge:
         return preflight
 
 
+def _is_probe(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"] in _PROBES
+
+
 def _tell(scope: Scope, status: int | None, seconds: float) -> None:
     """One line a request or socket, without its query, which may hold what is private."""
-    if scope["path"] in _UNTOLD:
+    if _is_probe(scope):
         return
     log.info(
         "http.request" if scope["type"] == "http" else "socket.closed",

@@ -106,6 +106,14 @@ async def test_another_host_is_refused_with_the_setting_that_allows_it() -> None
     assert seen.saved == []
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_may_call_by_any_name(path: str) -> None:
+    response = await get(path, host="10.0.0.7:8080")
+
+    # The app of this test has no such route; the edge lets the call through.
+    assert response.status_code == 404
+
+
 def test_two_hosts_are_none() -> None:
     policy = OriginPolicy.of(["localhost"], [])
     headers = [(b"host", b"localhost"), (b"host", b"localhost")]
