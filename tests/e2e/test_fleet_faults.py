@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from domain.runs.state import LAST_EVENTS
-from tests.e2e.gob_process import TRACEBACK, GobProcess, run_gob
+from tests.e2e.gob_process import GobProcess, run_gob
 from tests.e2e.graphql_client import Client
 from tests.e2e.stored import rows, stories
 from tests.server_processes import RedisServer
@@ -19,14 +19,14 @@ from tests.server_processes import RedisServer
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
 SMALL, FULL = 40, 200
-TOKENS = 10
+TOKENS = 6
 TOOL = '{"name": "calculate", "arguments": {"expression": "6*7"}}'
 INSTRUCTION = f'{{"tokens": {TOKENS}, "delay_s": 0.1, "tool": {TOOL}}}'
 ANSWER = "".join(f"token-{number} " for number in range(1, TOKENS + 1))
 # Short leases: what a dead worker held is taken over after two seconds, not six.
 QUICK = {
     "MODEL_PROVIDER": "simulated",
-    "RUN_CAPACITY": "8",
+    "RUN_CAPACITY": "4",
     "LEASE_S": "2",
     "LEASE_GIVE_UP_S": "1.5",
     "LEASE_RENEW_S": "0.3",
@@ -111,10 +111,10 @@ async def test_every_run_ends_well_and_no_recorded_step_is_done_twice(
         ]
         ids = await accept(api, runs)
         for worker in workers:
-            worker.wait_for_lines("run.ended", runs // 10)
-        trouble(Fleet(api=api, workers=workers, redis=redis_server))
+            worker.wait_for_lines("run.ended", runs // 20)
         at_work = await counted(postgres_url, OPEN.format(status="RUNNING"))
         waiting = await counted(postgres_url, OPEN.format(status="QUEUED"))
+        trouble(Fleet(api=api, workers=workers, redis=redis_server))
         await follow_all(api, ids)
 
     assert min(at_work, waiting) > 0
@@ -133,4 +133,21 @@ async def test_every_run_ends_well_and_no_recorded_step_is_done_twice(
         assert [seq for seq, _ in story] == list(range(1, len(story) + 1))
         assert kinds.count("ToolCallFinished") == 1
         assert [kind for kind in kinds if kind in LAST_EVENTS] == kinds[-1:] == ["RunFinished"]
-    assert [gob.folder for gob in (api, *workers) if TRACEBACK in gob.err] == []
+    assert [line for gob in (api, *workers) for line in gob.lines if "exception" in line] == []
+
+
+async def test_runs_whose_hints_were_lost_before_a_worker_came_are_found_in_the_table(
+    tmp_path: Path, postgres_url: str, redis_server: RedisServer
+):
+    settings = {**QUICK, "DB_URL": postgres_url, "REDIS_URL": redis_server.url}
+    assert run_gob(tmp_path, "migrate", settings=settings).code == 0
+    with GobProcess(tmp_path / "api", settings) as api:
+        ids = await accept(api, 12)
+        fleet = Fleet(api=api, workers=(), redis=redis_server)
+        empty_redis(fleet)
+        with GobProcess(tmp_path / "one", settings, arguments=["worker"]) as worker:
+            await follow_all(api, ids)
+
+    ends = await rows(postgres_url, "SELECT status, losses, count(*) FROM run GROUP BY 1, 2")
+    assert ends == [("SUCCEEDED", 0, 12)]
+    assert sum(line["count"] for line in worker.named("sweep.hinted")) >= 12

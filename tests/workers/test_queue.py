@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import redis
 from dramatiq import Broker, Message
+from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -20,6 +22,7 @@ from tests.server_processes import RedisServer
 from workers import queue as queue_module
 from workers.actors import make_actors
 from workers.broker import make_broker
+from workers.broker_redis import OwnedRedisBroker
 from workers.queue import DramatiqJobQueue
 from workers.runtime import running_worker
 
@@ -192,6 +195,23 @@ async def test_a_broker_that_says_nothing_does_not_hold_up_the_loop() -> None:
     assert logged_meanwhile == []
     assert [line["event"] for line in logs] == ["job.hints_lost"]
     assert watch.sent == []
+
+
+async def test_a_redis_that_does_not_answer_in_time_is_an_outage_for_dramatiq() -> None:
+    accepted: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0)
+    client = redis.Redis(port=silent.sockets[0].getsockname()[1], socket_timeout=0.1)
+    broker = OwnedRedisBroker(client=client, middleware=[])
+
+    for command in (broker.do_fetch, broker.do_ack, broker.do_requeue):
+        with pytest.raises(ConnectionClosed):
+            await asyncio.to_thread(command, "test", "1")
+
+    broker.close()
+    silent.close()
+    for writer in accepted:
+        writer.transport.abort()
+    assert accepted != []
 
 
 class Stuck(Middleware):
