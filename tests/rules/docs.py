@@ -19,6 +19,7 @@ _TARGET = re.compile(r"^(?P<name>[a-z]+):.*## ", re.MULTILINE)
 _MAKE = re.compile(r"(?<![\w.-])make (?P<name>[a-z]+)")
 _ASSIGNED = re.compile(r"(?<![\w${-])(?P<key>[A-Z][A-Z0-9_]{2,})=")
 _KEY = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_OWN_FILE = re.compile(r"ops/env/\w+\.env")
 _PATH = re.compile(r"(?:app|schema|resolvers|domain|workers|tests|docs|ops|\.ci)/[\w./-]*")
 _QUERY = re.compile(r'"query":\s*(?P<text>"(?:[^"\\]|\\.)*")')
 _TAB = re.compile(r"^const \w+ = `(?P<text>[^`]*)`;$", re.MULTILINE)
@@ -118,7 +119,7 @@ def unknown_keys(page: Page, known: set[str]) -> Iterator[str]:
 def missing_paths(page: Page) -> Iterator[str]:
     """Files and folders named in a span that are not there; env files are the reader's own."""
     for text in page.spans:
-        is_ours = _PATH.fullmatch(text) and not text.endswith("backend.env")
+        is_ours = _PATH.fullmatch(text) and not _OWN_FILE.fullmatch(text)
         if is_ours and not (ROOT / text).exists():
             yield f"{page.path} names {text}, which is not there"
 
