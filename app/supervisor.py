@@ -64,7 +64,12 @@ class Member:
         spawn = multiprocessing.get_context("spawn")
         self.life = Life(self.name, self.sockets, self.lives == 0, spawn.Event())
         self.process = spawn.Process(target=live, args=(self.life,), name=self.name)
-        self.process.start()
+        # A process that loads would answer Ctrl-C with a traceback: it hears of it by SIGTERM.
+        kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         self.lives, self.is_missed = self.lives + 1, False
 
     @property
@@ -166,12 +171,12 @@ class Supervisor(StatReload):
 
 def live(life: Life) -> None:
     """One life of a process between two changes; a mistake is said, and the next change tries."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         settings = load_settings()
         send_logs(settings, process=None if settings.is_embedded else life.name)
         uvloop.run(_live(settings, life))
-    except KeyboardInterrupt:
-        return
     except Exception as error:  # the edge of a process; what nobody foresaw goes on
         sentence = explain(error)
         if sentence is None:

@@ -142,6 +142,18 @@ async def test_ctrl_c_ends_both_in_order_though_a_run_is_watched(
     assert TRACEBACK not in gob.err
 
 
+def test_ctrl_c_in_the_middle_of_a_start_ends_all_without_a_traceback(
+    tmp_path: Path, settings: Mapping[str, str]
+):
+    with contextlib.closing(GobProcess(tmp_path, settings, arguments=RELOADING)) as gob:
+        gob.spawn()
+        wait_for(gob, 2, "process.started")
+        os.killpg(gob.pid, signal.SIGINT)
+        code = gob.wait()
+
+    assert (code, spoken(gob), named(gob, "process.died")) == (0, [], [])
+
+
 @pytest.mark.parametrize("name", ["server", "worker"])
 async def test_one_that_is_killed_is_named_and_ends_the_other(
     tmp_path: Path, settings: Mapping[str, str], name: str
@@ -197,9 +209,9 @@ def test_a_first_start_that_fails_ends_all_in_one_sentence(
     tmp_path: Path, settings: Mapping[str, str]
 ):
     away = {**settings, "DB_URL": f"postgresql://gob:hunter2@127.0.0.1:{free_port()}/gob"}
-    gob = GobProcess(tmp_path, away, arguments=RELOADING)
-    gob.spawn()
-    code = gob.wait()
+    with contextlib.closing(GobProcess(tmp_path, away, arguments=RELOADING)) as gob:
+        gob.spawn()
+        code = gob.wait()
 
     assert code == 2
     assert spoken(gob)[-1].endswith(
