@@ -6,23 +6,17 @@ from domain.kernel.ports import Clock
 BATCH = 2_000
 DAY_US = 86_400_000_000
 
-# Two walks that end early: over what is old, and over the events of the runs at work.
-KEPT = """
-SELECT min(cursor) FROM (
-    SELECT * FROM (
-        SELECT cursor FROM event WHERE workspace_id = $1 AND occurred_at >= $2
-        ORDER BY cursor LIMIT 1
-    ) AS young
-    UNION ALL
-    SELECT min(event.cursor) FROM event JOIN run ON run.id = event.run_id
-    WHERE run.workspace_id = $1 AND run.finished_at IS NULL
-) AS kept
+AT_WORK = """
+SELECT min(event.cursor) FROM event JOIN run ON run.id = event.run_id
+WHERE run.workspace_id = $1 AND run.finished_at IS NULL
 """
 
+# Looks at so many events and no further: however much is old, each statement is short.
 BOUNDARY = """
 SELECT max(cursor) FROM (
-    SELECT cursor FROM event WHERE workspace_id = $1 AND cursor < $2 ORDER BY cursor LIMIT $3
-) AS old
+    SELECT cursor, occurred_at FROM event WHERE workspace_id = $1 AND cursor < $2
+    ORDER BY cursor LIMIT $3
+) AS oldest WHERE occurred_at < $4
 """
 
 DELETE = "DELETE FROM event WHERE workspace_id = $1 AND cursor <= $2"
@@ -46,12 +40,12 @@ class EventRetention:
         return touched
 
     async def _prune(self, workspace_id: str, cutoff: int) -> bool:
-        """Delete up to the first event that stays; those that come meanwhile lie behind it."""
-        rows = await self._database.fetch(KEPT, workspace_id, cutoff)
+        """Delete from the oldest on; runs that begin meanwhile have their events behind it."""
+        rows = await self._database.fetch(AT_WORK, workspace_id)
         kept = rows[0][0] if rows[0][0] is not None else 2**62
         touched = False
         while True:
-            rows = await self._database.fetch(BOUNDARY, workspace_id, kept, BATCH)
+            rows = await self._database.fetch(BOUNDARY, workspace_id, kept, BATCH, cutoff)
             boundary = rows[0][0]
             if boundary is None:
                 return touched
