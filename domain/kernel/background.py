@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from structlog.contextvars import clear_contextvars
@@ -10,11 +10,13 @@ from structlog.contextvars import clear_contextvars
 T = TypeVar("T")
 
 
-def start_detached(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-    """Start a task whose log lines name no run that it does not work on.
-
-    All else of the context stays: the ORM finds its connections by it.
-    """
+def nameless_context() -> Context:
+    """Copy the present context without what log lines would name: the database stays in reach."""
     context = copy_context()
     context.run(clear_contextvars)
-    return asyncio.create_task(work, name=name, context=context)
+    return context
+
+
+def start_detached(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Start a task whose log lines name no run that it does not work on."""
+    return asyncio.create_task(work, name=name, context=nameless_context())

@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,6 +15,7 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware
+from structlog.contextvars import bound_contextvars, get_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -105,6 +107,26 @@ async def test_hints_are_carried_out_on_the_loop_that_started_the_worker(broker_
     assert idents == [f"run_{number:02}" for number in range(20)]
     assert set(carried.loops) == {asyncio.get_running_loop()}
     assert sorted(watch.acknowledged) == idents
+
+
+async def test_a_job_runs_in_the_context_in_which_it_was_declared(broker_url: str) -> None:
+    opened: ContextVar[str] = ContextVar("opened", default="nothing")
+    carried, seen = Carried(), list[tuple[str, object]]()
+
+    async def look(ident: str) -> None:
+        seen.append((opened.get(), get_contextvars()))
+        opened.set(ident)
+        await carried(ident)
+
+    opened.set("the database")
+    with bound_contextvars(run_id="run_of_another"):
+        async with working(broker_url, look) as queue:
+            queue.enqueue(JOB, "run_1")
+            await carried.holds(1)
+            queue.enqueue(JOB, "run_2")
+            await carried.holds(2)
+
+    assert seen == [("the database", {})] * 2
 
 
 async def test_a_doubled_hint_is_delivered_twice_for_the_job_to_judge(broker_url: str) -> None:
