@@ -163,3 +163,24 @@ async def test_the_key_and_the_runs_outlive_a_restart(tmp_path: Path):
     assert code == 0
     assert gob.key == key
     assert again == run
+
+
+async def test_a_background_run_of_a_conversation_ends_well_and_leaves_its_messages(
+    gob: GobProcess,
+):
+    make = (
+        "mutation { createConversation(input: {})"
+        " { ... on ConversationSuccess { conversation { id } } } }"
+    )
+    read = "query($id: ID!) { conversation(id: $id) { messages { nodes { role content } } } }"
+    async with Client.of(gob) as client:
+        conversation = (await client.ask(make))["createConversation"]["conversation"]["id"]
+        for _ in range(2):
+            run = await client.execute(CALCULATE, conversationId=conversation)
+            story = await client.story(run["id"])
+        messages = await client.ask(read, {"id": conversation})
+
+    assert story[-1]["__typename"] == "RunFinished"
+    said = messages["conversation"]["messages"]["nodes"]
+    assert [message["role"] for message in said] == ["USER", "ASSISTANT"] * 2
+    assert {m["content"] for m in said if m["role"] == "ASSISTANT"} == {ANSWER}

@@ -155,3 +155,22 @@ async def test_the_run_of_a_server_that_dies_while_its_caller_waits_is_finished_
 
     assert (story[-1]["__typename"], text_of(story)) == ("RunFinished", WORDS)
     assert (ended["status"], ended["attempt"]) == ("SUCCEEDED", 2)
+
+
+async def test_a_background_run_of_a_conversation_ends_well_and_leaves_its_messages(fleet: Fleet):
+    make = (
+        "mutation { createConversation(input: {})"
+        " { ... on ConversationSuccess { conversation { id } } } }"
+    )
+    read = "query($id: ID!) { conversation(id: $id) { messages { nodes { role content } } } }"
+    async with Client.of(fleet.two) as client:
+        conversation = (await client.ask(make))["createConversation"]["conversation"]["id"]
+        for _ in range(2):
+            run = await client.execute(WORDS_TO_SAY, conversationId=conversation)
+            story = await client.story(run["id"])
+        messages = await client.ask(read, {"id": conversation})
+
+    assert story[-1]["__typename"] == "RunFinished"
+    said = messages["conversation"]["messages"]["nodes"]
+    assert [message["role"] for message in said] == ["USER", "ASSISTANT"] * 2
+    assert {m["content"] for m in said if m["role"] == "ASSISTANT"} == {WORDS}
