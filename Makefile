@@ -5,7 +5,7 @@ ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check install bench reset soak lock docs runtime-installed dev-installed
+.PHONY: help dev test check install bench demo client reset soak lock docs runtime-installed dev-installed
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ soak: dev-installed ## Run the fault and property tests at full size
 
 bench: dev-installed ## Measure latency and CPU of runs and streams
 	@$(PY) -m tests.bench $(ARGS)
+
+client: ## Make the TypeScript client's types and check it; needs Node
+	@sh ops/client.sh
 
 docs: dev-installed ## Write the generated pages again
 	@$(PY) -m app.settings_page

@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ServerMissing(Exception):
-    """No binary of this server is on the machine or in the virtualenv."""
+    """No program of this kind is on the machine or in the virtualenv."""
 
 
 class ServerFailed(Exception):

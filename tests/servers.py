@@ -7,8 +7,9 @@ skips the test loudly; with CI=true it fails.
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -23,8 +24,7 @@ _STARTED = pytest.StashKey[dict[str, str]]()
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
     """One cluster for the whole session."""
-    binary = _found("postgres", pytestconfig)
-    with PostgresServer(binary) as server:
+    with PostgresServer(_server("postgres", pytestconfig)) as server:
         yield server
 
 
@@ -41,7 +41,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared_redis(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
     """One Redis for the whole session; tests take `redis_url`."""
-    with RedisServer(_found("redis", pytestconfig)) as server:
+    with RedisServer(_server("redis", pytestconfig)) as server:
         yield server
 
 
@@ -56,30 +56,34 @@ def redis_url(shared_redis: RedisServer) -> str:
 @pytest.fixture
 def redis_server(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
     """A running Redis that belongs to the test: `stop`, `kill` and `start` it as you like."""
-    with RedisServer(_found("redis", pytestconfig)) as server:
+    with RedisServer(_server("redis", pytestconfig)) as server:
         yield server
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say once which servers the tests talked to."""
+    """Say once which programs the tests talked to."""
     for role, place in config.stash.get(_STARTED, {}).items():
         terminalreporter.write_line(f"{role}: {place}")
 
 
-def _found(role: str, config: pytest.Config) -> str:
-    """The server's binary; without one, skip for a user and fail for CI."""
+def needed(role: str, config: pytest.Config, find: Callable[[], Path]) -> Path:
+    """What a test needs of this machine; without it, skip for a user and fail for CI."""
     seen = config.stash.setdefault(_STARTED, {})
     try:
-        binary = find_server(role)
+        place = find()
     except ServerMissing as missing:
         seen[role] = f"MISSING, its tests did not run. {missing}"
         if os.environ.get("CI") == "true":
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(str(missing))
-    seen[role] = str(binary)
-    return str(binary)
+    seen[role] = str(place)
+    return place
+
+
+def _server(role: str, config: pytest.Config) -> str:
+    return str(needed(role, config, lambda: find_server(role)))
 
 
 def _run_sql(server: PostgresServer, statement: str) -> None:

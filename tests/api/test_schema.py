@@ -9,7 +9,6 @@ from graphql import (
     REMOVE,
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLSchema,
@@ -22,7 +21,6 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.language import FragmentSpreadNode
 from strawberry import ID
 from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition
 from strawberry.types.lazy_type import LazyType
@@ -65,6 +63,7 @@ from schema.task_events import TaskChange
 from schema.task_inputs import ConversationMode, TaskOrder
 from schema.tasks import MissedRunPolicy, OverlapPolicy, TaskStatus
 from schema.tools import SideEffect
+from tests.api.operations import names_of, only
 from tests.api.sdl_comparison import facts_of
 
 CONTRACT = Path(__file__).parent / "contract"
@@ -247,49 +246,6 @@ def leaf_types(kind: typing.Any) -> list[type]:
 def leaves(annotation: object) -> list[object]:
     parts = typing.get_args(annotation)
     return [leaf for part in parts for leaf in leaves(part)] if parts else [annotation]
-
-
-def names_of(document: DocumentNode) -> set[str]:
-    return {
-        definition.name.value
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode) and definition.name
-    }
-
-
-def only(document: DocumentNode, name: str) -> DocumentNode:
-    """Keep one operation and the fragments it uses, directly or not."""
-    fragments = {
-        definition.name.value: definition
-        for definition in document.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-    kept = [
-        definition
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode)
-        and definition.name is not None
-        and definition.name.value == name
-    ]
-    wanted = list(spreads(kept[0]))
-    used: dict[str, FragmentDefinitionNode] = {}
-    while wanted:
-        fragment = wanted.pop()
-        if fragment not in used:
-            used[fragment] = fragments[fragment]
-            wanted += spreads(fragments[fragment])
-    return DocumentNode(definitions=(*kept, *used.values()))
-
-
-def spreads(node: typing.Any) -> list[str]:
-    found: list[str] = []
-
-    class Collect(Visitor):
-        def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
-            found.append(node.name.value)
-
-    visit(node, Collect())
-    return found
 
 
 class Prune(Visitor):

@@ -1,5 +1,6 @@
 """The project's shape: what lies at the top, what the lock holds, which pages are current."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from tests.rules.source import ROOT, tracked_paths
 TOP = {"app", "schema", "resolvers", "domain", "workers", "tests", "docs", "ops"}
 TOP |= {"pyproject.toml", "README.md", "Makefile"}
 LOCKS = ("runtime", "dev")
+NODE_PROJECTS = ("app/graphql/explorer/build", "docs/clients/typescript")
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)( ; .+?)?( \\)?")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 
@@ -37,6 +39,15 @@ def lock_faults(text: str) -> Iterator[str]:
         pinned = match["name"] if match else ""
     if pinned:
         yield f"no hash: {pinned}"
+
+
+def node_lock_faults(text: str) -> Iterator[str]:
+    """Packages that have no hash, or whose file is named by an address."""
+    for name, package in json.loads(text)["packages"].items():
+        if name and "integrity" not in package:
+            yield f"no hash: {name}"
+        if "resolved" in package:
+            yield f"an address: {name}"
 
 
 def locked_versions(text: str) -> Mapping[str, set[str]]:
@@ -101,6 +112,32 @@ def test_a_lock_holds_exact_versions_with_hashes_and_no_address(name: str):
 )
 def test_a_fault_in_a_lock_is_found(text: str, fault: str):
     assert next(lock_faults(text)) == fault
+
+
+@pytest.mark.parametrize("folder", NODE_PROJECTS)
+def test_a_lock_of_node_packages_holds_hashes_and_no_address(folder: str):
+    text = (ROOT / folder / "package-lock.json").read_text()
+
+    assert list(node_lock_faults(text)) == []
+
+
+def test_a_fault_in_a_lock_of_node_packages_is_found():
+    packages = {"": {}, "a": {"integrity": "sha512-0", "resolved": "https://example.com"}, "b": {}}
+
+    faults = list(node_lock_faults(json.dumps({"packages": packages})))
+
+    assert faults == ["an address: a", "no hash: b"]
+
+
+@pytest.mark.parametrize("folder", NODE_PROJECTS)
+def test_a_node_project_names_exact_versions(folder: str):
+    wanted = json.loads((ROOT / folder / "package.json").read_text())
+
+    versions = {**wanted["dependencies"], **wanted["devDependencies"]}.values()
+
+    assert [
+        version for version in versions if re.fullmatch(r"\d+\.\d+\.\d+", version) is None
+    ] == []
 
 
 @pytest.mark.parametrize("name", LOCKS)
