@@ -31,6 +31,9 @@ soak: dev-installed ## Run the fault and property tests at full size
 bench: dev-installed ## Measure latency and CPU of runs and streams
 	@$(PY) -m tests.bench $(ARGS)
 
+demo: runtime-installed ## Fill the running server with something to look at
+	@$(PY) -m app demo $(ARGS)
+
 client: ## Make the TypeScript client's types and check it; needs Node
 	@sh ops/client.sh
 

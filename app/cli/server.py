@@ -1,9 +1,10 @@
-"""Commands that run or mend the server: serve, worker, migrate, doctor, reset."""
+"""Commands that run, mend or show the server: serve, worker, migrate, doctor, demo, reset."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -21,6 +22,7 @@ def add_to(commands: typer.Typer) -> None:
     commands.command()(worker)
     commands.command()(migrate)
     commands.command()(doctor)
+    commands.command()(demo)
     commands.command(hidden=True)(reset)
 
 
@@ -91,6 +93,34 @@ def doctor(*, as_json: AsJson = False) -> None:
         _print_checks(checks)
     if not all(check.is_ok for check in checks):
         raise typer.Exit(1)
+
+
+def demo(
+    *,
+    url: Annotated[str, typer.Option(help="The server; its port here when not given.")] = "",
+    key: Annotated[
+        str, typer.Option(envvar="GOB_API_KEY", help="API key; the local one when not given.")
+    ] = "",
+) -> None:
+    """Fill a running server with something to look at; a second time adds nothing."""
+    from app.addresses import is_loopback
+    from app.cli.demo import Api, fill, places
+    from app.failures import StartRefused
+    from app.settings import load_settings
+
+    settings = load_settings()
+    address = (url or f"http://localhost:{settings.port}").rstrip("/")
+    # The key of this machine goes to no other one.
+    is_here = is_loopback(urlsplit(address).hostname or "")
+    key_path = settings.api_key_file if is_here and not key else None
+    if key_path is not None and not key_path.is_file():
+        raise StartRefused(f"There is no key in {key_path}; start a server here with `make dev`.")
+    if key_path is None and not key:
+        raise StartRefused(f"{address} needs a key: give --key, or set GOB_API_KEY.")
+    with Api(address, key or settings.api_key_file.read_text().strip()) as api:
+        for added in fill(api):
+            typer.echo(str(added))
+    typer.echo("\n" + "\n".join(places(address, key_path)))
 
 
 def reset() -> None:

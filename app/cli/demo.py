@@ -1,0 +1,184 @@
+"""`gob demo`: fills a running server through its public API, and says what to look at."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from app.failures import StartRefused
+
+TIMEOUT_S = 90.0
+WAIT_S = 60
+NAME_TAKEN = "NAME_TAKEN"
+
+CREATE_AGENT = """
+mutation CreateAgent($input: CreateAgentInput!) {
+  createAgent(input: $input) {
+    __typename
+    ... on AgentSuccess { agent { id } }
+    ... on Error { code message }
+  }
+}
+"""
+EXECUTE = """
+mutation Execute($input: ExecuteAgentInput!) {
+  executeAgent(input: $input) {
+    __typename
+    ... on RunSuccess { replayed run { id status output error { message } } }
+    ... on Error { code message }
+  }
+}
+"""
+LOOK = "{ agents { nodes { slug name } } runs(first: 3) { nodes { status instruction output } } }"
+
+AGENTS: Sequence[Mapping[str, object]] = (
+    {
+        "slug": "ops-analyst",
+        "name": "Operations analyst",
+        "description": "Reads figures and tables and says what they show.",
+        "instructions": "Answer in one sentence. Take a tool for every number.",
+        "allowedTools": ["calculate", "numbers_*", "csv_*", "unit_convert"],
+    },
+    {
+        "slug": "librarian",
+        "name": "Librarian",
+        "description": "Finds things in texts, and keeps what matters.",
+        "instructions": "Quote what you found, and say where.",
+        "allowedTools": ["text_*", "json_*", "file_*"],
+    },
+    {
+        "slug": "timekeeper",
+        "name": "Timekeeper",
+        "description": "Knows about dates, deadlines and time zones.",
+        "instructions": "Name the time zone of every moment.",
+        "allowedTools": ["date_*"],
+    },
+)
+INSTRUCTION = "Summarize the numbers 212, 198, 230, 4100, 205"
+RUN_KEY = "gob-demo-run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """One thing of the demo; `is_new` is false when it was there already."""
+
+    kind: str
+    name: str
+    is_new: bool
+    note: str = ""
+
+    def __str__(self) -> str:
+        state = self.note if self.is_new else "there already"
+        return f"{'+' if self.is_new else '='} {self.kind:<8}{self.name}: {state}"
+
+
+class Api:
+    """A server's GraphQL over HTTP, as any client would use it."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self._address = address
+        self._http = httpx.Client(
+            base_url=address,
+            headers={"authorization": f"Bearer {key}"},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def ask(self, document: str, variables: Mapping[str, object]) -> Any:
+        """Send an operation and return its only field. Raises StartRefused."""
+        try:
+            answer = self._http.post("/graphql", json={"query": document, "variables": variables})
+            body: Mapping[str, Any] = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise StartRefused(
+                f"No server answers at {self._address}; start one with `make dev`, "
+                "or name another one with --url."
+            ) from error
+        except ValueError as error:
+            raise StartRefused(f"What answers at {self._address} is no GOB server.") from error
+        if problems := _problems(body):
+            raise StartRefused(f"The server at {self._address} says: {problems}")
+        if "data" not in body:
+            raise StartRefused(f"What answers at {self._address} is no GOB server.")
+        [value] = body["data"].values()
+        return value
+
+
+def fill(api: Api) -> Iterator[Added]:
+    """Add what is not there yet, and yield each thing. Raises StartRefused."""
+    for part in PARTS:
+        yield from part(api)
+
+
+def places(address: str, key_path: Path | None) -> Sequence[str]:
+    """What to open and to paste next; the lines work as they stand."""
+    key = "$GOB_API_KEY" if key_path is None else f"$(cat {shlex.quote(str(key_path))})"
+    body = json.dumps({"query": LOOK}, separators=(",", ":"))
+    call = (
+        f"curl -s {address}/graphql -H 'content-type: application/json' "
+        f'-H "authorization: Bearer {key}" -d {shlex.quote(body)}'
+    )
+    return (
+        f"In the explorer, {address}/graphql, paste this:",
+        f"  {LOOK}",
+        "In a terminal" + (", with your key in GOB_API_KEY:" if key_path is None else ":"),
+        f"  {call}",
+        "A page that streams runs (Node; `make client` first) at http://localhost:5173:",
+        "  npm run dev --prefix docs/clients/typescript",
+        "`make reset` forgets all of it, once the server is stopped.",
+    )
+
+
+def _agents(api: Api) -> Iterator[Added]:
+    for agent in AGENTS:
+        made = api.ask(CREATE_AGENT, {"input": agent})
+        is_new = made["__typename"] == "AgentSuccess"
+        if not is_new and made["code"] != NAME_TAKEN:
+            raise _refused(made)
+        yield Added(kind="agent", name=str(agent["slug"]), is_new=is_new, note=str(agent["name"]))
+
+
+def _run(api: Api) -> Iterator[Added]:
+    order = {
+        "agent": {"slug": AGENTS[0]["slug"]},
+        "instruction": INSTRUCTION,
+        "waitSeconds": WAIT_S,
+        "idempotencyKey": RUN_KEY,
+    }
+    made = api.ask(EXECUTE, {"input": order})
+    if made["__typename"] != "RunSuccess":
+        raise _refused(made)
+    run = made["run"]
+    said = run["output"] if run["error"] is None else run["error"]["message"]
+    note = f"{run['status']}: {said}"
+    yield Added(kind="run", name=INSTRUCTION, is_new=not made["replayed"], note=note)
+
+
+PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _run)
+
+
+def _refused(answer: Mapping[str, Any]) -> StartRefused:
+    return StartRefused(f"The server says: {answer['message']}")
+
+
+def _problems(body: Mapping[str, Any]) -> str:
+    """What a body says went wrong; empty when nothing did."""
+    if "error" in body:
+        return str(body["error"]["message"])
+    return " ".join(str(error["message"]) for error in body.get("errors", ()))
