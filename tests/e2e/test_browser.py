@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -162,7 +163,7 @@ async def test_a_page_of_another_origin_does_nothing_by_a_request_that_needs_no_
     assert await counts(stored(gob)) == before
 
 
-def test_the_port_of_the_example_page_is_allowed_by_default(tmp_path):
+def test_the_port_of_the_example_page_is_allowed_by_default(tmp_path: Path):
     with GobProcess(tmp_path) as gob:
         origin = "http://localhost:5173"
         answer = httpx.post(
@@ -195,6 +196,25 @@ def test_the_example_page_streams_a_run_and_goes_on_after_every_cut(page: Page, 
     assert page.text(".tool strong") == "calculate"
     assert page.text(".tool .result") == '{"value":42,"text":"42"}'
     assert (shown["Missing"], shown["Told twice"], shown["Connections"]) == ("0", "0", "3")
+
+
+def test_the_example_page_goes_on_after_the_server_was_killed(
+    browser: Browser, pages: PageServer, tmp_path: Path
+):
+    with GobProcess(tmp_path, {"ALLOW_ORIGINS": pages.origin}) as gob:
+        page = browser.open(pages.origin)
+        start(page, gob, '{"tokens": 60, "delay_s": 0.03}')
+        wait_for_text(page, "token-20 ")
+
+        gob.kill()
+        page.wait_for("document.querySelector('#line').dataset.state === 'lost'")
+        gob.start()
+        page.wait_for("!document.querySelector('#outcome').hidden")
+
+        answer = "".join(f"token-{number} " for number in range(1, 61))
+        assert page.text("#story") == answer
+        assert page.text("#status") == "succeeded"
+        assert (figures(page)["Missing"], figures(page)["Told twice"]) == ("0", "0")
 
 
 def test_the_example_page_cancels_a_run_and_keeps_what_it_said(page: Page, gob: GobProcess):
