@@ -74,7 +74,7 @@ class Added:
 
     def __str__(self) -> str:
         state = self.note if self.is_new else "there already"
-        return f"{'+' if self.is_new else '='} {self.kind:<8}{self.name}: {state}"
+        return f"{'+' if self.is_new else '='} {self.kind:<8}{self.name} - {state}"
 
 
 class Api:
@@ -149,8 +149,8 @@ def _agents(api: Api) -> Iterator[Added]:
     for agent in AGENTS:
         made = api.ask(CREATE_AGENT, {"input": agent})
         is_new = made["__typename"] == "AgentSuccess"
-        if not is_new and made["code"] != NAME_TAKEN:
-            raise _refused(made)
+        if is_new or made["code"] != NAME_TAKEN:
+            _success(made, "AgentSuccess")
         yield Added(kind="agent", name=str(agent["slug"]), is_new=is_new, note=str(agent["name"]))
 
 
@@ -161,9 +161,7 @@ def _run(api: Api) -> Iterator[Added]:
         "waitSeconds": WAIT_S,
         "idempotencyKey": RUN_KEY,
     }
-    made = api.ask(EXECUTE, {"input": order})
-    if made["__typename"] != "RunSuccess":
-        raise _refused(made)
+    made = _success(api.ask(EXECUTE, {"input": order}), "RunSuccess")
     run = made["run"]
     said = run["output"] if run["error"] is None else run["error"]["message"]
     note = f"{run['status']}: {said}"
@@ -173,8 +171,10 @@ def _run(api: Api) -> Iterator[Added]:
 PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _run)
 
 
-def _refused(answer: Mapping[str, Any]) -> StartRefused:
-    return StartRefused(f"The server says: {answer['message']}")
+def _success(answer: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    if answer["__typename"] != kind:
+        raise StartRefused(f"The server says: {answer['message']}")
+    return answer
 
 
 def _problems(body: Mapping[str, Any]) -> str:

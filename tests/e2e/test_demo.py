@@ -52,16 +52,17 @@ async def test_the_demo_fills_a_running_server_and_a_second_time_adds_nothing(
     added = [line for line in filled.out.splitlines() if line.startswith("+ ")]
     found = [line for line in again.out.splitlines() if line.startswith("= ")]
     assert added == [
-        "+ agent   ops-analyst: Operations analyst",
-        "+ agent   librarian: Librarian",
-        "+ agent   timekeeper: Timekeeper",
+        "+ agent   ops-analyst - Operations analyst",
+        "+ agent   librarian - Librarian",
+        "+ agent   timekeeper - Timekeeper",
         (
-            "+ run     Summarize the numbers 212, 198, 230, 4100, 205: SUCCEEDED: numbers_summary: "
-            "count 5, total 4945.0, mean 989.0, minimum 198.0, quartile 1 205.0, median 212.0, "
-            "quartile 3 230.0, maximum 4100.0, deviation 1739.14260484872."
+            "+ run     Summarize the numbers 212, 198, 230, 4100, 205 - SUCCEEDED: "
+            "numbers_summary: count 5, total 4945.0, mean 989.0, minimum 198.0, "
+            "quartile 1 205.0, median 212.0, quartile 3 230.0, maximum 4100.0, "
+            "deviation 1739.14260484872."
         ),
     ]
-    assert found == [f"={line[1:].partition(': ')[0]}: there already" for line in added]
+    assert found == [f"={line[1:].partition(' - ')[0]} - there already" for line in added]
     assert "\n+ " not in again.out
     assert await counts(stored(gob)) == after_one
 
