@@ -34,7 +34,12 @@ mutation Execute($input: ExecuteAgentInput!) {
   }
 }
 """
-LOOK = "{ agents { nodes { slug name } } runs(first: 3) { nodes { status instruction output } } }"
+LOOK = """
+{
+  agents { nodes { slug name } }
+  runs(first: 3) { nodes { status instruction output } }
+}
+"""
 
 AGENTS: Sequence[Mapping[str, object]] = (
     {
@@ -129,14 +134,15 @@ def fill(api: Api) -> Iterator[Added]:
 def places(address: str, key_path: Path | None) -> Sequence[str]:
     """What to open and to paste next; the lines work as they stand."""
     key = "$GOB_API_KEY" if key_path is None else f"$(cat {shlex.quote(str(key_path))})"
-    body = json.dumps({"query": LOOK}, separators=(",", ":"))
+    query = " ".join(LOOK.split())
+    body = json.dumps({"query": query}, separators=(",", ":"))
     call = (
         f"curl -s {address}/graphql -H 'content-type: application/json' "
         f'-H "authorization: Bearer {key}" -d {shlex.quote(body)}'
     )
     return (
         f"In the explorer, {address}/graphql, paste this:",
-        f"  {LOOK}",
+        f"  {query}",
         "In a terminal" + (", with your key in GOB_API_KEY:" if key_path is None else ":"),
         f"  {call}",
         "A page that streams runs (Node; `make client` first) at http://localhost:5173:",
