@@ -34,9 +34,19 @@ mutation Execute($input: ExecuteAgentInput!) {
   }
 }
 """
+ADJUST_BEHAVIOR = """
+mutation AdjustBehavior($input: AdjustBehaviorInput!) {
+  adjustBehavior(input: $input) {
+    __typename
+    ... on AdjustBehaviorSuccess { diff { added { id } } }
+    ... on Error { code message }
+  }
+}
+"""
 LOOK = """
 {
   agents { nodes { slug name } }
+  behaviorProfile { rules { statement } }
   runs(first: 3) { nodes { status instruction output } }
 }
 """
@@ -64,6 +74,7 @@ AGENTS: Sequence[Mapping[str, object]] = (
         "allowedTools": ["date_*"],
     },
 )
+RULE = {"statement": "Say which figures stand out, and by how much.", "tags": ["demo"]}
 INSTRUCTION = "Summarize the numbers 212, 198, 230, 4100, 205"
 RUN_KEY = "gob-demo-run"
 
@@ -160,6 +171,13 @@ def _agents(api: Api) -> Iterator[Added]:
         yield Added(kind="agent", name=str(agent["slug"]), is_new=is_new, note=str(agent["name"]))
 
 
+def _rule(api: Api) -> Iterator[Added]:
+    order = {"add": [RULE], "comment": "Added by the demo"}
+    made = _success(api.ask(ADJUST_BEHAVIOR, {"input": order}), "AdjustBehaviorSuccess")
+    is_new = bool(made["diff"]["added"])
+    yield Added(kind="rule", name=str(RULE["statement"]), is_new=is_new, note="in force now")
+
+
 def _run(api: Api) -> Iterator[Added]:
     order = {
         "agent": {"slug": AGENTS[0]["slug"]},
@@ -174,7 +192,7 @@ def _run(api: Api) -> Iterator[Added]:
     yield Added(kind="run", name=INSTRUCTION, is_new=not made["replayed"], note=note)
 
 
-PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _run)
+PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _rule, _run)
 
 
 def _success(answer: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

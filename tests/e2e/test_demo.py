@@ -55,6 +55,7 @@ async def test_the_demo_fills_a_running_server_and_a_second_time_adds_nothing(
         "+ agent   ops-analyst - Operations analyst",
         "+ agent   librarian - Librarian",
         "+ agent   timekeeper - Timekeeper",
+        "+ rule    Say which figures stand out, and by how much. - in force now",
         (
             "+ run     Summarize the numbers 212, 198, 230, 4100, 205 - SUCCEEDED: "
             "numbers_summary: count 5, total 4945.0, mean 989.0, minimum 198.0, "
@@ -87,6 +88,9 @@ def test_what_the_demo_says_to_paste_shows_what_it_made(gob: GobProcess, tmp_pat
         "ops-analyst",
         "librarian",
         "timekeeper",
+    }
+    assert demo.RULE["statement"] in {
+        rule["statement"] for rule in shown["behaviorProfile"]["rules"]
     }
     assert [run["status"] for run in shown["runs"]["nodes"]] == ["SUCCEEDED"]
 
