@@ -39,6 +39,7 @@ client: ## Make the TypeScript client's types and check it; needs Node
 
 docs: dev-installed ## Write the generated pages again
 	@$(PY) -m app.settings_page
+	@$(PY) -m app.rest.api
 
 reset: runtime-installed ## Delete the local database and key; refused while a server runs
 	@$(PY) -m app reset

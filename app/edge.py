@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from app.middleware.origins import SECURITY_HEADERS, OriginPolicy
-from app.middleware.responses import HeaderList, error_json, header, headers, refuse
+from app.middleware.responses import HeaderList, Refusal, header, headers, refuse
 from app.middleware.tracing import begin_trace
 from domain.kernel.tracing import TraceContext
 
@@ -24,7 +24,7 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALLOW_METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _ALLOW_HEADERS = b"authorization, content-type, idempotency-key, traceparent, last-event-id"
-_EXPOSE_HEADERS = b"location, link, traceparent, retry-after"
+_EXPOSE_HEADERS = b"location, link, traceparent, retry-after, idempotent-replayed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +33,6 @@ class BodyLimits:
 
     size_bytes: int = 1 << 20
     part_timeout_s: float = 10.0
-
-
-class _BodyRefused(Exception):
-    """The body is too large or too slow; the answer has been decided."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = error_json(code, message)
 
 
 class Edge:
@@ -86,7 +77,7 @@ class Edge:
                 await _crashed(scope, answer, error)
                 return
         if inbound.refusal is not None and not answer.started:
-            await refuse(scope, answer.send, inbound.refusal.status, inbound.refusal.body)
+            await refuse(scope, answer.send, inbound.refusal)
 
     async def _refused(self, scope: Scope, receive: Receive, answer: "_Answer") -> bool:
         if not (_is_probe(scope) or self._policy.allows_host(scope)):
@@ -95,7 +86,8 @@ class Edge:
                 f"This server does not answer to the host {named[:200]!r}. "
                 "Add its name to ALLOWED_HOSTS if it should."
             )
-            await _turn_away(scope, receive, answer, (400, error_json("HOST_NOT_ALLOWED", message)))
+            refusal = Refusal(status=400, code="HOST_NOT_ALLOWED", message=message)
+            await _turn_away(scope, receive, answer, refusal)
             return True
         origin = header(scope, b"origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
@@ -105,9 +97,8 @@ class Edge:
                 f"Pages of {str(origin)[:200]!r} may not use this server. "
                 "Add that origin to ALLOW_ORIGINS if they should."
             )
-            await _turn_away(
-                scope, receive, answer, (403, error_json("ORIGIN_NOT_ALLOWED", message))
-            )
+            refusal = Refusal(status=403, code="ORIGIN_NOT_ALLOWED", message=message)
+            await _turn_away(scope, receive, answer, refusal)
             return True
         if preflight:
             await answer.preflight()
@@ -131,12 +122,10 @@ def _tell(scope: Scope, status: int | None, seconds: float) -> None:
     )
 
 
-async def _turn_away(
-    scope: Scope, receive: Receive, answer: "_Answer", refusal: tuple[int, bytes]
-) -> None:
+async def _turn_away(scope: Scope, receive: Receive, answer: "_Answer", refusal: Refusal) -> None:
     if scope["type"] == "websocket":
         await receive()
-    await refuse(scope, answer.send, *refusal)
+    await refuse(scope, answer.send, refusal)
 
 
 def _is_preflight(scope: Scope, origin: str | None) -> bool:
@@ -152,7 +141,8 @@ async def _crashed(scope: Scope, answer: "_Answer", error: Exception) -> None:
         await answer.send({"type": "websocket.close", "code": 1011, "reason": "Internal error"})
     elif not answer.started:
         extras = {"traceId": answer.trace.trace_id}
-        await refuse(scope, answer.send, 500, error_json("INTERNAL", message, extras))
+        refusal = Refusal(status=500, code="INTERNAL", message=message, extras=extras)
+        await refuse(scope, answer.send, refusal)
 
 
 class _Inbound:
@@ -165,7 +155,7 @@ class _Inbound:
         self._limits = limits
         self._size = 0
         self._streaming = scope["type"] == "http"
-        self.refusal: _BodyRefused | None = None
+        self.refusal: Refusal | None = None
 
     async def receive(self) -> Message:
         """Return the next part; a refused body looks like a client that went away."""
@@ -184,7 +174,7 @@ class _Inbound:
         return message
 
     def _refuse(self, status: int, code: str, message: str) -> Message:
-        self.refusal = _BodyRefused(status, code, message)
+        self.refusal = Refusal(status=status, code=code, message=message)
         self._streaming = False
         return {"type": "http.disconnect"}
 

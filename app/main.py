@@ -11,15 +11,19 @@ from app.container import Container
 from app.edge import Edge
 from app.facts import ServerSelf
 from app.graphql.door import graphql_routes
+from app.graphql.engine import graphql_schema
 from app.health import health_routes
 from app.middleware.origins import OriginPolicy
+from app.middleware.problems import REST_ROOT
 from app.middleware.tracing import trace_of
 from app.middleware.unknown import http_error_answers
+from app.rest.api import all_endpoints
+from app.rest.door import rest_routes
 from domain.access.scopes import Principal
 from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 
-DOORS = ("/graphql", "/healthz", "/readyz")
+DOORS = ("/graphql", REST_ROOT, "/healthz", "/readyz")
 
 
 async def _to_graphql(_: Request) -> Response:
@@ -57,15 +61,21 @@ async def create_app(container: Container) -> ASGIApp:
     async def context_for(principal: Principal, scope: Scope) -> RequestContext:
         return RequestContext.of(services, principal, trace_of(scope))
 
+    schema = build_schema()
     routes = [
         Route("/", _to_graphql, methods=["GET"]),
         *health_routes(server),
         *graphql_routes(
-            build_schema(),
+            schema,
             authenticate=authenticator,
             context_for=context_for,
             explorer_cookie=authenticator.explorer_cookie,
             on_denied=RequestContext.note_denied,
+        ),
+        *rest_routes(
+            all_endpoints(graphql_schema(schema)),
+            authenticate=authenticator,
+            context_for=context_for,
         ),
     ]
     app = Starlette(routes=routes, exception_handlers=dict(http_error_answers(DOORS)))

@@ -1,8 +1,9 @@
 """Which media type a GraphQL response has, as GraphQL over HTTP section 6.1 and RFC 9110 say."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from app.middleware.accept import MediaRange, media_ranges
 
 
 class ResponseMedia(StrEnum):
@@ -20,12 +21,6 @@ _JSON_KINDS = {
     "application/*": ResponseMedia.JSON,
     "*/*": ResponseMedia.JSON,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    quality: float
-    media: str
 
 
 @lru_cache(maxsize=256)
@@ -59,23 +54,7 @@ def is_json_utf8(content_type: str | None) -> bool:
     return all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
-def _ranges(accept: str) -> list[_Range]:
+def _ranges(accept: str) -> list[MediaRange]:
     """Media ranges the client accepts, best first; equal ones stay in their order."""
-    found: list[_Range] = []
-    for part in accept.split(","):
-        media, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        quality = _quality(parameters)
-        if media and quality > 0:
-            found.append(_Range(quality=quality, media=media))
-    return sorted(found, key=lambda entry: -entry.quality)
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+    wanted = [entry for entry in media_ranges(accept) if entry.quality > 0]
+    return sorted(wanted, key=lambda entry: -entry.quality)

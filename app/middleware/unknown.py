@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from app.middleware.responses import error_json
+from app.middleware.responses import Refusal, refusal_body
 
 _CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
@@ -21,9 +21,9 @@ def http_error_answers(doors: Sequence[str]) -> Mapping[type[Exception], Excepti
         code = _CODES.get(status, "HTTP_ERROR")
         message = _message(request, status, sent.get("Allow", ""))
         extras = {"doors": list(doors)} if status == 404 else {}
-        return Response(
-            error_json(code, message, extras), status, sent, media_type="application/json"
-        )
+        refusal = Refusal(status=status, code=code, message=message, extras=extras)
+        body, media = refusal_body(request.scope, refusal)
+        return Response(body, status, sent, media_type=media)
 
     return {HTTPException: answer}
 

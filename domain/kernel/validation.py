@@ -67,6 +67,22 @@ def validated(model_class: type[M], values: Mapping[str, Any]) -> M:
         raise ValidationFailed([_problem(model_class, detail) for detail in details]) from None
 
 
+def exactly_one_of(*names: str) -> dict[str, Any]:
+    """Return the JSON Schema of the rule that one of these fields is given and no other."""
+    return {
+        "oneOf": [
+            {
+                "required": [chosen],
+                "properties": {
+                    name: {"not": {"type": "null"}} if name == chosen else {"type": "null"}
+                    for name in names
+                },
+            }
+            for chosen in names
+        ]
+    }
+
+
 def _texts(root: object) -> Iterator[tuple[Steps, str]]:
     """Every text in a value, keys included, with its path; what lies too deep is refused later."""
     waiting: list[tuple[Steps, object]] = [((), root)]

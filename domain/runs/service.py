@@ -15,7 +15,7 @@ from domain.events.records import EventDraft
 from domain.events.store import EventStore
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef
-from domain.kernel.idempotency import IdempotencyKeys, digest_of
+from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock, EventBus, JobQueue
 from domain.kernel.rows import fetch_rows
@@ -79,7 +79,7 @@ class RunService(RunQueries):
         """
         principal.needs(Scope.RUNS_EXECUTE)
         spec = validated(ExecuteSpec, values)
-        digest = digest_of(values) if spec.idempotency_key is not None else ""
+        digest = spec.digest() if spec.idempotency_key is not None else ""
         known = await self._recalled(principal, spec, digest)
         if known is None:
             agent = await self._agent(principal, spec)
@@ -146,6 +146,15 @@ class RunService(RunQueries):
         topic = await self._topic(principal, run_id)
         async for item in self._parts.streams.events(topic, after=after, below=include_descendants):
             yield item
+
+    async def is_told(self, principal: Principal, run_id: str, *, after: str | None) -> bool:
+        """Tell whether `stream` has nothing left to yield: the run's last event was seen.
+
+        Raises NotFound and BadCursor, as `stream` does before its first event.
+        """
+        principal.needs(Scope.RUNS_READ)
+        topic = await self._topic(principal, run_id)
+        return await self._parts.streams.is_told(topic, after=after)
 
     async def tokens(
         self, principal: Principal, run_id: str, *, after: int = 0

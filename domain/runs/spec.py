@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from domain.agents.settings import ModelChoice, Pattern
-from domain.kernel.idempotency import IdempotencyKey
-from domain.kernel.validation import ClientModel, JsonObject, Number, Text, Whole
+from domain.kernel.idempotency import IdempotencyKey, digest_of
+from domain.kernel.validation import ClientModel, JsonObject, Number, Text, Whole, exactly_one_of
 
 LONGEST_INSTRUCTION = 200_000
 LONGEST_WAIT_S = 300
@@ -14,6 +14,8 @@ LONGEST_WAIT_S = 300
 
 class AgentChoice(ClientModel):
     """One agent, by id or by slug."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("id", "slug"))
 
     id: Text | None = None
     slug: Text | None = None
@@ -50,6 +52,10 @@ class ExecuteSpec(ClientModel):
     priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     metadata: JsonObject = Field(default_factory=dict[str, Any])
     idempotency_key: IdempotencyKey | None = None
+
+    def digest(self) -> str:
+        """What is asked for, whatever door it came by; how long to wait is no part of it."""
+        return digest_of(self.model_dump(mode="json", exclude={"wait_seconds"}))
 
     def kept(self) -> dict[str, Any]:
         """The part that the engine reads again, as it is stored on the run."""

@@ -86,7 +86,7 @@ class RunStreams:
                 trace_id=run.trace_id,
                 occurred_at=self._clock.now_us(),
             )
-        if run.is_final and position >= (await self._last_cursor(run) or 0):
+        if await self._is_over(run, position):
             return
         topic = Topic(
             workspace_id=run.workspace_id,
@@ -103,11 +103,16 @@ class RunStreams:
                 if not batch.events:
                     yield self._heartbeat(run, batch.upto)
 
+    async def is_told(self, run: RunTopic, *, after: str | None) -> bool:
+        """Tell whether `events` would yield nothing more, ever. Raises BadCursor."""
+        start = await self._start(run, after)
+        return not start.is_late and await self._is_over(run, start.position)
+
     async def tokens(self, run: RunTopic, *, after: int) -> AsyncGenerator[TokenPiece, None]:
         """Yield the answer's text after the run's seq `after`; ends with the run."""
         place = await self._store.cursor_of(run.run_id, seq=after) if after else None
         position = place or 0
-        if run.is_final and position >= (await self._last_cursor(run) or 0):
+        if await self._is_over(run, position):
             return
         topic = Topic(workspace_id=run.workspace_id, run_id=run.run_id)
         async with aclosing(self._hub.follow(topic, after=position)) as following:
@@ -127,8 +132,11 @@ class RunStreams:
             occurred_at=self._clock.now_us(),
         )
 
-    async def _last_cursor(self, run: RunTopic) -> int | None:
-        return await self._store.cursor_of(run.run_id, seq=2**62)
+    async def _is_over(self, run: RunTopic, position: int) -> bool:
+        """True when the run has ended and its last event lies behind."""
+        if not run.is_final:
+            return False
+        return position >= (await self._store.cursor_of(run.run_id, seq=2**62) or 0)
 
     async def _start(self, run: RunTopic, after: str | None) -> Place:
         if after is None:

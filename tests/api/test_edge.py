@@ -174,7 +174,7 @@ async def test_a_preflight_of_an_allowed_page_says_what_it_may_send() -> None:
         "authorization, content-type, idempotency-key, traceparent, last-event-id"
     )
     assert response.headers["access-control-expose-headers"] == (
-        "location, link, traceparent, retry-after"
+        "location, link, traceparent, retry-after, idempotent-replayed"
     )
     assert response.headers["vary"] == "Origin"
 

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.graphql.tokens import COOKIE
 from app.middleware.origins import is_loopback_name
-from app.middleware.responses import HeaderList, error_json, header, refuse, send_body
+from app.middleware.responses import HeaderList, Refusal, header, refuse, send_body
 
 ExplorerCookie = Callable[[Scope], str | None]
 """Gives the value with which the explorer opens on this machine, None where it must not."""
@@ -54,8 +54,8 @@ class ExplorerAssets:
         file = self._folder / Path(name).name
         media = _MEDIA.get(file.suffix)
         if media is None or not await asyncio.to_thread(file.is_file):
-            body = error_json("NOT_FOUND", f"The explorer has no file {name[:100]!r}.")
-            await refuse(scope, send, 404, body)
+            message = f"The explorer has no file {name[:100]!r}."
+            await refuse(scope, send, Refusal(status=404, code="NOT_FOUND", message=message))
             return
         tag = f'"{file.name}"'
         extra: HeaderList = [(b"cache-control", _IMMUTABLE), (b"etag", tag.encode())]

@@ -1,0 +1,1 @@
+"""The public JSON of each noun: what REST answers and `/ws/stream` frames carry."""

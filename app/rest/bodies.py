@@ -1,0 +1,100 @@
+"""Bodies of requests: one JSON object in client names, ids decoded."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import orjson
+from starlette.types import Receive, Scope
+
+from app.graphql.negotiation import is_json_utf8
+from app.middleware.responses import header, headers
+from app.rest.endpoints import Body
+from app.rest.failures import Refused, body_refused, refused
+from domain.kernel.errors import ValidationFailed
+from schema.ids import Kind, decode_id
+
+_KEY = b"idempotency-key"
+_KEY_FIELD = "idempotencyKey"
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+async def read_values(scope: Scope, receive: Receive, body: Body) -> dict[str, Any]:
+    """Read what a client sends. Raises ClientGone, Refused and ValidationFailed."""
+    declared = header(scope, b"content-type")
+    if declared is not None and not is_json_utf8(declared):
+        raise _wrong_media(declared)
+    sent = await _received(receive)
+    if not sent and not body.is_required:
+        return {}
+    if declared is None:
+        raise _wrong_media("nothing")
+    values = _object_of(sent)
+    for path, kind in body.ids.items():
+        _decode(values, path.split("."), kind)
+    return values
+
+
+def add_key(scope: Scope, values: dict[str, Any]) -> None:
+    """Take the idempotency key of the header. Raises ValidationFailed where two differ."""
+    sent = headers(scope, _KEY)
+    if not sent:
+        return
+    key = sent[0].strip()
+    if len(set(sent)) > 1 or values.get(_KEY_FIELD, key) != key:
+        raise ValidationFailed.of(
+            _KEY_FIELD, "Send one idempotency key, as the header or in the body."
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ValidationFailed.of(_KEY_FIELD, "Use printable ASCII in this header.")
+    values[_KEY_FIELD] = key
+
+
+async def _received(receive: Receive) -> bytes:
+    """The whole body; the edge has bounded its size and time."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _object_of(sent: bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(sent)
+    except orjson.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        message = f"The body is not valid JSON in UTF-8 ({where})."
+        raise refused("BAD_REQUEST", message) from None
+    if not isinstance(found, dict):
+        raise body_refused("Give one JSON object.")
+    return cast("dict[str, Any]", found)
+
+
+def _wrong_media(declared: str) -> Refused:
+    message = f"The body must have the content type application/json, in UTF-8, not {declared}."
+    return refused("UNSUPPORTED_MEDIA_TYPE", message[:300])
+
+
+def _decode(values: dict[str, Any], steps: Sequence[str], kind: Kind) -> None:
+    """Put raw ids in place of public ones; what is no text is left to the service to refuse."""
+    inside: Any = values
+    for step in steps[:-1]:
+        inside = cast("dict[str, Any]", inside).get(step) if isinstance(inside, dict) else None
+    if not isinstance(inside, dict):
+        return
+    holder, last, path = cast("dict[str, Any]", inside), steps[-1], ".".join(steps)
+    value = holder.get(last)
+    if isinstance(value, str):
+        holder[last] = decode_id(kind, value, path=path)
+    elif isinstance(value, list):
+        items = cast("list[object]", value)
+        holder[last] = [
+            decode_id(kind, item, path=f"{path}.{place}") if isinstance(item, str) else item
+            for place, item in enumerate(items)
+        ]

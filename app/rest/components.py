@@ -1,0 +1,126 @@
+"""JSON Schemas of documents and bodies, with the names and words of the GraphQL schema."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from graphql import GraphQLEnumType, GraphQLNamedType, GraphQLSchema
+from pydantic import TypeAdapter
+
+from app.documents.base import id_pattern
+from app.rest.endpoints import Body
+
+Json = dict[str, Any]
+Mode = Literal["validation", "serialization"]
+
+ROOT = "#/components/schemas/"
+
+PUBLIC_NAMES: Mapping[str, str] = {
+    "AgentChoice": "AgentRef",
+    "CancelSpec": "CancelRunInput",
+    "ExecuteSpec": "ExecuteAgentInput",
+    "LimitsSpec": "RunLimitsInput",
+    "ModelChoice": "ModelInput",
+}
+"""Names of the GraphQL schema for models that are called otherwise inside."""
+
+
+class Components:
+    """The schemas of an OpenAPI document, and references to them."""
+
+    def __init__(self, models: Mapping[Any, Mode], words: GraphQLSchema) -> None:
+        given: list[tuple[int, Mode, TypeAdapter[Any]]] = [
+            (place, mode, TypeAdapter[Any](model))
+            for place, (model, mode) in enumerate(models.items())
+        ]
+        found, whole = TypeAdapter.json_schemas(given, ref_template=f"{ROOT}{{model}}")
+        self._schemas: Json = {
+            PUBLIC_NAMES.get(name, name): _tidy(schema)
+            for name, schema in whole.get("$defs", {}).items()
+        }
+        self._refs: dict[int, Json] = {}
+        for place, model in enumerate(models):
+            schema = cast("Json", _tidy(found[place, models[model]]))
+            self._refs[id(model)] = schema if "$ref" in schema else self._named(schema)
+        for name, schema in self._schemas.items():
+            _describe(schema, words.get_type(name))
+
+    def ref(self, model: Any) -> Json:
+        """Return a reference to the schema of a model."""
+        return self._refs[id(model)]
+
+    def schemas(self) -> Json:
+        """Return every schema by name, in the order of the alphabet."""
+        return dict(sorted(self._schemas.items()))
+
+    def adjust(self, body: Body) -> None:
+        """Say what this door adds to a body's model: its defaults, and which texts are ids."""
+        schema = self._resolved(self.ref(body.model))
+        for name, default in body.defaults.items():
+            schema["properties"][name]["default"] = default
+        for path, kind in body.ids.items():
+            holder, steps = schema, path.split(".")
+            for step in steps[:-1]:
+                holder = self._resolved(holder["properties"][step])
+            part = holder["properties"][steps[-1]]
+            part.get("items", part)["pattern"] = id_pattern(kind)
+
+    def _named(self, schema: Json) -> Json:
+        """Keep a union under its title."""
+        name: str = schema.pop("title")
+        self._schemas[name] = schema
+        return {"$ref": f"{ROOT}{name}"}
+
+    def _resolved(self, schema: Json) -> Json:
+        for one in [schema, *schema.get("anyOf", [])]:
+            if "$ref" in one:
+                return self._schemas[one["$ref"].removeprefix(ROOT)]
+        return schema
+
+
+def _tidy(value: Any) -> Any:
+    """Use public names, write nullable values in short, and leave out what only repeats."""
+    if isinstance(value, str) and value.startswith(ROOT):
+        name = value.removeprefix(ROOT)
+        return f"{ROOT}{PUBLIC_NAMES.get(name, name)}"
+    if isinstance(value, list):
+        return [_tidy(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    found: Json = {}
+    for key, inner in cast("Json", value).items():
+        if key == "properties":
+            found[key] = {name: _property(part) for name, part in inner.items()}
+        elif key != "default" or inner is not None:
+            found[key] = _tidy(inner)
+    return _short_null(found)
+
+
+def _property(schema: Json) -> Json:
+    tidy: Json = _tidy(schema)
+    tidy.pop("title", None)
+    return tidy
+
+
+def _short_null(schema: Json) -> Json:
+    match schema.get("anyOf"):
+        case [{"type": str(kind)} as first, {"type": "null"}] if "enum" not in first:
+            rest = {key: value for key, value in schema.items() if key != "anyOf"}
+            return {**first, "type": [kind, "null"], **rest}
+        case _:
+            return schema
+
+
+def _describe(schema: Json, words: GraphQLNamedType | None) -> None:
+    """Take the words of the GraphQL type of the same name, where there is one."""
+    schema.pop("title", None)
+    if words is None:
+        return
+    schema["description"] = words.description or ""
+    if isinstance(words, GraphQLEnumType):
+        lines = [f"- `{name}`: {value.description}" for name, value in words.values.items()]
+        schema["description"] = "\n".join([words.description or "", "", *lines])
+        return
+    fields = cast("Mapping[str, Any]", getattr(words, "fields", {}))
+    for name, part in schema.get("properties", {}).items():
+        if name in fields and "description" not in part:
+            part["description"] = fields[name].description

@@ -1,0 +1,77 @@
+"""Requests and answers as they look, for the OpenAPI file; a test holds them against it."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+EXECUTE: Json = {"agent": {"slug": "default"}, "instruction": "What is 12% of 300?"}
+EXECUTE_BACKGROUND: Json = {
+    "agent": {"slug": "default"},
+    "instruction": "Count the words of every page",
+    "waitSeconds": 0,
+    "limits": {"maxSteps": 20},
+    "metadata": {"ticket": "OPS-7"},
+    "idempotencyKey": "ops-7",
+}
+
+_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+RUN: Json = {
+    "id": "run_AaIFXz8WcAC8b_JdElImOA",
+    "agent": {"id": "agent_AaIFXz8VcACsdR9kYc2WNw"},
+    "agentVersion": 1,
+    "conversation": None,
+    "parent": None,
+    "retryOf": None,
+    "status": "SUCCEEDED",
+    "statusReason": None,
+    "instruction": "What is 12% of 300?",
+    "inputs": {},
+    "output": "calculate: value 36, text 36.",
+    "error": None,
+    "depth": 0,
+    "attempt": 1,
+    "usage": {
+        "inputTokens": 0,
+        "outputTokens": 0,
+        "cachedTokens": 0,
+        "reasoningTokens": 0,
+        "modelCalls": 2,
+        "toolCalls": 1,
+        "costUsd": 0.0,
+    },
+    "offline": True,
+    "traceId": _TRACE,
+    "metadata": {},
+    "createdBy": "local",
+    "createdAt": "2026-11-22T09:30:00.000Z",
+    "startedAt": "2026-11-22T09:30:00.004Z",
+    "finishedAt": "2026-11-22T09:30:00.021Z",
+}
+_NOTHING_USED: Json = {**RUN["usage"], "modelCalls": 0, "toolCalls": 0}
+RUN_QUEUED: Json = {
+    **RUN,
+    "status": "QUEUED",
+    "output": None,
+    "attempt": 0,
+    "usage": _NOTHING_USED,
+    "offline": False,
+    "startedAt": None,
+    "finishedAt": None,
+}
+RUN_CANCELLED: Json = {
+    **RUN,
+    "status": "CANCELLED",
+    "statusReason": "No longer needed",
+    "output": "calculate",
+}
+RUN_CANCELLING: Json = {**RUN_CANCELLED, "status": "RUNNING", "finishedAt": None}
+
+INDEX: Json = {
+    "openapi": "/api/v1/openapi.yaml",
+    "problems": "/api/v1/problems",
+    "graphql": "/graphql",
+    "paths": [
+        {"method": "POST", "path": "/api/v1/agents/execute", "summary": "Run an instruction"}
+    ],
+}

@@ -1,0 +1,102 @@
+"""How the OpenAPI file tells of what a request brings: path, query, headers and body."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.documents.base import id_pattern
+from app.rest.answers import JSON
+from app.rest.components import Components
+from app.rest.endpoints import Body, Endpoint
+from app.rest.queries import Query
+
+Json = dict[str, Any]
+
+_TRACEPARENT: Json = {
+    "name": "traceparent",
+    "in": "header",
+    "description": "Trace to continue, W3C Trace Context; anything else begins a new one.",
+    "schema": {"type": "string"},
+}
+_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {
+        "description": (
+            "Key of the client's choice; a repeat within 24 hours returns the first outcome. The"
+            " same as `idempotencyKey` in the body."
+        ),
+        "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+    },
+    "Last-Event-ID": {
+        "description": "Cursor of the last event seen, as browsers send it; wins over `after`.",
+        "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9a-f]{8}$"},
+    },
+}
+
+
+def parameters_of(endpoint: Endpoint) -> Sequence[Json]:
+    """Describe path, query and headers."""
+    found: list[Json] = []
+    if endpoint.kind is not None:
+        schema = {"type": "string", "pattern": id_pattern(endpoint.kind)}
+        words = f"Id of the {endpoint.kind.noun}."
+        part = {"name": "id", "in": "path", "required": True, "description": words}
+        found.append({**part, "schema": schema})
+    found += _query(endpoint.query)
+    found += [
+        {"name": name, "in": "header", **_HEADERS[name]} for name in endpoint.headers.values()
+    ]
+    return [*found, _TRACEPARENT] if endpoint.scope is not None else found
+
+
+def body_of(body: Body, components: Components) -> Json:
+    """Describe a body."""
+    components.adjust(body)
+    shown = [body.example, *body.more_examples]
+    examples = {
+        f"example{place}": {"summary": one.summary, "value": one.value}
+        for place, one in enumerate(shown, 1)
+    }
+    content = {JSON: {"schema": components.ref(body.model), "examples": examples}}
+    return {"required": body.is_required, "content": content}
+
+
+def _query(model: type[Query]) -> Sequence[Json]:
+    whole = model.model_json_schema(by_alias=True)
+    needed: Sequence[str] = whole.get("required", ())
+    return [
+        _parameter(name, dict(schema), is_required=name in needed, model=model)
+        for name, schema in whole.get("properties", {}).items()
+    ]
+
+
+def _parameter(name: str, schema: Json, *, is_required: bool, model: type[Query]) -> Json:
+    """A parameter that may be absent is no null in an address."""
+    schema.pop("title", None)
+    words: str = schema.pop("description", "")
+    for start, field in model.open_fields.items():
+        if name == field:
+            return _open(name, start, words)
+    if "anyOf" in schema:
+        kept = [one for one in schema.pop("anyOf") if one.get("type") != "null"]
+        schema.update(kept[0])
+        schema.pop("default", None)
+        words = words or schema.pop("description", "")
+    schema.pop("description", None)
+    found: Json = {"name": name, "in": "query", "description": words, "schema": schema}
+    return {**found, "required": True} if is_required else found
+
+
+def _open(name: str, start: str, words: str) -> Json:
+    """Parameters that share the beginning of their names, as an object spread out."""
+    pattern = f"^{start.replace('.', '[.]')}.+$"
+    return {
+        "name": name,
+        "in": "query",
+        "description": words,
+        "style": "form",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "patternProperties": {pattern: {"type": "string"}},
+            "additionalProperties": False,
+        },
+    }
