@@ -49,7 +49,7 @@ def id_field(kind: Kind) -> Any:
 class Reference(Document):
     """Another object, by its id."""
 
-    id: str
+    id: str = Field(description="Its id.")
 
     @classmethod
     def of(cls, kind: Kind, raw: str) -> "Reference":

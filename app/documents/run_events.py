@@ -8,9 +8,9 @@ from pydantic import Field
 from app.documents.base import Document, MomentText, id_field
 from app.documents.runs import RunError, Usage
 from domain.events.cursors import encode_cursor
+from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.runs.state import EventType, RunStatus, StepStatus
-from domain.runs.stream import StreamHeartbeat, StreamResync
 from schema.ids import Kind, encode_id, optional_id
 from schema.scalars import format_moment
 

@@ -100,7 +100,7 @@ class Endpoint:
         """Every status of a problem it may answer."""
         found = {*EVERYWHERE, *self.problems}
         if self.scope is not None:
-            found |= {401, 403, 503}
+            found |= {401, 403, 429, 503}
         if self.kind is not None:
             found.add(404)
         if self.body is not None:

@@ -10,7 +10,7 @@ from app.middleware.problems import PROBLEM_KINDS
 from app.middleware.responses import HeaderList, Refusal, header
 from app.middleware.tracing import trace_of
 from app.rest.endpoints import Endpoint
-from app.rest.queries import parameters
+from app.rest.queries import QueryRefused, parameters
 from domain.kernel.database_postgres import is_lost_connection
 from domain.kernel.errors import (
     Conflict,
@@ -64,6 +64,8 @@ def refusal_of(error: GobError, endpoint: Endpoint, scope: Scope) -> Refusal:
     public = in_public(error)
     code = public.reason if isinstance(public, Conflict) else public.code
     fields = [_field(problem, endpoint, scope) for problem in _at_fault(public)]
+    if isinstance(public, QueryRefused):
+        fields = [{**one, "in": "query"} for one in fields]
     extras = {**({"fields": fields} if fields else {}), **_members(public)}
     return Refusal(
         status=PROBLEM_KINDS[code].status,

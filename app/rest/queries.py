@@ -71,11 +71,15 @@ class PageQuery(Query):
     after: After | None = None
 
 
+class QueryRefused(ValidationFailed):
+    """Parameters of the address that are not acceptable."""
+
+
 Q = TypeVar("Q", bound=Query)
 
 
 def read_query(model: type[Q], query_string: bytes) -> Q:
-    """Read the parameters. Raises ValidationFailed naming each that is unknown or wrong."""
+    """Read the parameters. Raises QueryRefused naming each that is unknown or wrong."""
     try:
         pairs = parse_qsl(
             query_string.decode("latin-1"),
@@ -84,10 +88,12 @@ def read_query(model: type[Q], query_string: bytes) -> Q:
             max_num_fields=MOST_PARAMETERS,
         )
     except ValueError:
-        raise _problem("", f"Send at most {MOST_PARAMETERS} parameters.") from None
-    if not pairs:
-        return validated(model, {})
-    return validated(model, _gathered(model, pairs))
+        message = f"Send at most {MOST_PARAMETERS} parameters."
+        raise QueryRefused([FieldProblem(path=(), message=message)]) from None
+    try:
+        return validated(model, _gathered(model, pairs))
+    except ValidationFailed as error:
+        raise QueryRefused(error.problems) from None
 
 
 def parameters(model: type[Query]) -> Mapping[str, FieldInfo]:
@@ -138,7 +144,3 @@ def _unknown(name: str, model: type[Query]) -> FieldProblem:
     else:
         message = "There is no such parameter; this path takes none."
     return FieldProblem(path=(shown,), message=message)
-
-
-def _problem(name: str, message: str) -> ValidationFailed:
-    return ValidationFailed([FieldProblem(path=(name,) if name else (), message=message)])

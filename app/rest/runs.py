@@ -18,13 +18,13 @@ from app.rest.failures import crash_of, refusal_of
 from app.rest.queries import FlagText, Query
 from app.sse import EVENT_STREAM
 from domain.access.scopes import Scope
+from domain.events.feed import StreamHeartbeat, StreamItem
 from domain.events.records import EventRecord
 from domain.kernel.errors import GobError, NotFound
 from domain.kernel.validation import ClientModel, Text, validated
 from domain.runs.rows import RunRow
 from domain.runs.spec import LONGEST_WAIT_S, ExecuteSpec
 from domain.runs.state import RunStatus
-from domain.runs.stream import StreamHeartbeat, StreamItem
 from schema.ids import Kind, encode_id
 
 RECONNECT_MS = 1000
@@ -64,7 +64,7 @@ async def execute(call: Call) -> Outcome:
     if streams:
         validated(ExecuteSpec, values)
         values["waitSeconds"] = 0
-    done = await call.services.runs.execute(call.principal, values, trace=call.trace)
+    done = await call.services.runs.execute(call.principal, values)
     more = [replayed_header()] if done.replayed else []
     if streams:
         return _stream(call, done.row.id, more=[*more, (b"location", _path_of(done.row))])
