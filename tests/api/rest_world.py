@@ -1,13 +1,15 @@
 """The REST door over real services, behind the real edge; every answer is held against OpenAPI."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+from graphql import GraphQLSchema
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from starlette.types import Scope as AsgiScope
@@ -29,6 +31,7 @@ from tests.openapi_answers import DescribedAnswers
 
 ROOT = "/api/v1"
 PAGE = "http://localhost:5173"
+TABLES = ("run", "run_step", "event", "message", "idempotency")
 
 
 @dataclass(kw_only=True)
@@ -66,8 +69,12 @@ class RestWorld:
 
     async def run_count(self) -> int:
         """How many runs there are."""
-        rows = await self.api.runs.database.fetch("SELECT count(*) FROM run")
-        return rows[0][0]
+        return (await self.counts())["run"]
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many rows each table has that a client can add to."""
+        fetch = self.api.runs.database.fetch
+        return {name: (await fetch(f"SELECT count(*) FROM {name}"))[0][0] for name in TABLES}
 
 
 def client_of(app: ASGIApp, described: DescribedAnswers, key: str | None) -> httpx.AsyncClient:
@@ -104,6 +111,11 @@ def events_of(response: httpx.Response) -> Sequence[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
+@cache
+def _words() -> GraphQLSchema:
+    return graphql_schema(build_schema())
+
+
 @asynccontextmanager
 async def rest_world(folder: Path) -> AsyncGenerator[RestWorld, None]:
     """Build the world on a new SQLite database."""
@@ -116,7 +128,7 @@ async def rest_world(folder: Path) -> AsyncGenerator[RestWorld, None]:
             return RequestContext.of(api.services, principal, trace_of(scope))
 
         routes = rest_routes(
-            all_endpoints(graphql_schema(build_schema())),
+            all_endpoints(_words()),
             authenticate=authenticator,
             context_for=context_for,
         )

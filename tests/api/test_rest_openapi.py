@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
@@ -14,15 +15,16 @@ from app.middleware.problems import PROBLEM_KINDS
 from app.rest.api import NOUNS, pages
 from app.rest.yaml_text import to_yaml
 from tests.api.rest_world import ROOT, RestWorld, rest_world
-from tests.openapi_answers import openapi
+from tests.openapi_answers import DescribedAnswers, openapi
 
 PROJECT = Path(__file__).parents[2]
 Json = dict[str, Any]
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncGenerator[RestWorld, None]:
-    async with rest_world(tmp_path) as opened:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[RestWorld, None]:
+    """One world for all of it."""
+    async with rest_world(tmp_path_factory.mktemp("rest")) as opened:
         yield opened
 
 
@@ -80,7 +82,7 @@ def test_operations_have_names_of_their_own():
     assert len(names) == len(set(names))
 
 
-def test_every_route_is_described(world: RestWorld):
+def test_every_route_is_described():
     served = {
         (method.upper(), path) for path, item in openapi()["paths"].items() for method in item
     }
@@ -95,6 +97,7 @@ def test_every_route_is_described(world: RestWorld):
     }
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_server_serves_the_file_that_is_checked_in(world: RestWorld):
     async with world.anonymous() as client:
         as_yaml = await client.get(f"{ROOT}/openapi.yaml")
@@ -114,14 +117,15 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used():
     assert used == known
 
 
-def test_examples_are_what_they_are_examples_of(world: RestWorld):
+def test_examples_are_what_they_are_examples_of():
+    described = DescribedAnswers()
     schemas = openapi()["components"]["schemas"]
     shown = 0
     for operation in OPERATIONS.values():
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
         for media in (one for body in bodies for one in body.get("content", {}).values()):
             for example in media.get("examples", {}).values():
-                world.described.check_item(example["value"], _name_of(media["schema"]))
+                described.check_item(example["value"], _name_of(media["schema"]))
                 shown += 1
     assert shown >= len(schemas) // 5
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.access.scopes import Scope
 from schema.ids import Kind, encode_id
 from tests.api.rest_world import ROOT, RestWorld, events_of, fields_of, problem_of, rest_world
 from tests.fakes import Gate, call, say
@@ -218,68 +217,6 @@ async def test_a_run_that_has_ended_is_in_the_way_of_its_cancel(world: RestWorld
     assert fields_of(problem) == [("path", "id", "The run has ended as SUCCEEDED already.")]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "runs/{}"), ("GET", "runs/{}/events"), ("POST", "runs/{}/cancel")],
-)
-@pytest.mark.parametrize("ident", [UNKNOWN, CONVERSATION, "run_1", "%00", "a" * 300])
-async def test_a_run_that_is_not_there_is_not_found(
-    world: RestWorld, method: str, path: str, ident: str
-):
-    response = await world.client.request(method, f"{ROOT}/{path.format(ident)}")
-
-    problem = problem_of(response, 404, "NOT_FOUND")
-    assert [found[:2] for found in fields_of(problem)] == [("path", "id")]
-
-
-@pytest.mark.parametrize(
-    ("given", "where", "words"),
-    [
-        ({"colour": 1}, "colour", "There is no such field"),
-        ({"instruction": ""}, "instruction", "Give at least one character"),
-        ({"waitSeconds": 301}, "waitSeconds", "Give at most 300."),
-        ({"waitSeconds": "5"}, "waitSeconds", "Give a whole number."),
-        ({"metadata": []}, "metadata", "Give a JSON object."),
-        ({"agent": {}}, "agent", "Give either id or slug."),
-        ({"agent": {"id": "x"}}, "agent.id", "is no id"),
-        ({"conversationId": "x"}, "conversationId", "is no id"),
-        ({"limits": {"maxStep": 1}}, "limits.maxStep", "did you mean maxSteps?"),
-        ({"instruction": "a\0b"}, "instruction", "NUL"),
-    ],
-)
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-async def test_a_bad_value_is_named_and_starts_nothing(
-    world: RestWorld, given: dict[str, object], where: str, words: str, accept: str
-):
-    body = {"agent": {"slug": "default"}, "instruction": "do it", **given}
-
-    response = await world.client.post(
-        f"{ROOT}/agents/execute", json=body, headers={"accept": accept}
-    )
-
-    problem = problem_of(response, 422, "VALIDATION_FAILED")
-    (found,) = fields_of(problem)
-    assert found[:2] == ("body", where)
-    assert words in found[2]
-    assert await world.run_count() == 0
-
-
-async def test_an_agent_that_is_not_there_is_not_found(world: RestWorld):
-    response = await world.execute(agent={"slug": "nobody"})
-
-    problem = problem_of(response, 404, "NOT_FOUND")
-    assert (problem["id"], problem["fields"][0]["in"]) == ("nobody", "body")
-    assert await world.run_count() == 0
-
-
-async def test_a_model_that_is_not_there_is_unavailable(world: RestWorld):
-    response = await world.execute(model={"provider": "nobody", "name": "x"})
-
-    problem = problem_of(response, 503, "PROVIDER_UNAVAILABLE")
-    assert problem["provider"] == "nobody"
-    assert await world.run_count() == 0
-
-
 async def test_a_repeated_request_runs_once(world: RestWorld):
     body = {"agent": {"slug": "default"}, "instruction": "do it"}
     sent = {"idempotency-key": "once"}
@@ -317,43 +254,3 @@ async def test_a_key_that_was_used_for_something_else_is_refused(world: RestWorl
     problem = problem_of(response, 409, "IDEMPOTENCY_MISMATCH")
     assert fields_of(problem)[0][:2] == ("header", "Idempotency-Key")
     assert await world.run_count() == 1
-
-
-@pytest.mark.parametrize(
-    ("header", "body"),
-    [("one", {"idempotencyKey": "two"}), ("\x7f", {}), ("x" * 201, {}), ("", {})],
-)
-async def test_a_bad_idempotency_key_is_refused(
-    world: RestWorld, header: str, body: dict[str, str]
-):
-    given = {"agent": {"slug": "default"}, "instruction": "do it", **body}
-
-    response = await world.client.post(
-        f"{ROOT}/agents/execute", json=given, headers={"idempotency-key": header}
-    )
-
-    problem = problem_of(response, 422, "VALIDATION_FAILED")
-    assert fields_of(problem)[0][:2] == ("header", "Idempotency-Key")
-    assert await world.run_count() == 0
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
-    [
-        ("POST", "agents/execute", "RUNS_EXECUTE"),
-        ("GET", f"runs/{UNKNOWN}", "RUNS_READ"),
-        ("GET", f"runs/{UNKNOWN}/events", "RUNS_READ"),
-        ("POST", f"runs/{UNKNOWN}/cancel", "RUNS_EXECUTE"),
-    ],
-)
-async def test_a_key_without_the_scope_may_not(
-    world: RestWorld, method: str, path: str, scope: str
-):
-    body = {"agent": {"slug": "default"}, "instruction": "do it"} if "execute" in path else {}
-    async with await world.with_scopes(Scope.TASKS_READ) as client:
-        response = await client.request(
-            method, f"{ROOT}/{path}", json=body if method == "POST" else None
-        )
-
-    assert problem_of(response, 403, "FORBIDDEN")["requiredScope"] == scope
-    assert await world.run_count() == 0
