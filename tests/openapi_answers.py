@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import yaml
@@ -121,7 +122,7 @@ class DescribedAnswers:
         problem = answer.json()
         self.check_item(problem, "Problem")
         assert problem["status"] == answer.status_code
-        assert problem["instance"] == answer.request.url.path
+        assert unquote(problem["instance"]) == answer.request.url.path
         assert problem["traceId"] == answer.headers["traceparent"].split("-")[1]
 
     def _operation(self, method: str, path: str) -> Sequence[str] | None:

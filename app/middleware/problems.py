@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.types import Scope
@@ -10,6 +11,7 @@ from starlette.types import Scope
 REST_ROOT = "/api/v1"
 PROBLEM_PAGE = f"{REST_ROOT}/problems"
 PROBLEM_MEDIA = "application/problem+json"
+_PATH_LETTERS = "/:@!$&'()*+,;=-._~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,14 +186,14 @@ def problem_json(
     trace_id: str,
     extras: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Encode a problem document."""
+    """Encode a problem document; `instance` is the path of the request, decoded."""
     kind = PROBLEM_KINDS[code]
     document = {
         "type": type_of(code),
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
-        "instance": instance,
+        "instance": quote(instance, safe=_PATH_LETTERS),
         "code": code,
         "traceId": trace_id,
         **(extras or {}),

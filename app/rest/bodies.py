@@ -7,7 +7,7 @@ import orjson
 from starlette.types import Receive, Scope
 
 from app.graphql.negotiation import is_json_utf8
-from app.middleware.responses import header, headers
+from app.middleware.responses import header
 from app.rest.endpoints import Body
 from app.rest.failures import Refused, body_refused, refused
 from domain.kernel.errors import ValidationFailed
@@ -38,15 +38,11 @@ async def read_values(scope: Scope, receive: Receive, body: Body) -> dict[str, A
 
 
 def add_key(scope: Scope, values: dict[str, Any]) -> None:
-    """Take the idempotency key of the header. Raises ValidationFailed where two differ."""
-    sent = headers(scope, _KEY)
-    if not sent:
+    """Take the idempotency key of the header, which wins over one in the body."""
+    sent = header(scope, _KEY)
+    if sent is None:
         return
-    key = sent[0].strip()
-    if len(set(sent)) > 1 or values.get(_KEY_FIELD, key) != key:
-        raise ValidationFailed.of(
-            _KEY_FIELD, "Send one idempotency key, as the header or in the body."
-        )
+    key = sent.strip()
     if not (key.isascii() and key.isprintable()):
         raise ValidationFailed.of(_KEY_FIELD, "Use printable ASCII in this header.")
     values[_KEY_FIELD] = key

@@ -23,6 +23,16 @@ PUBLIC_NAMES: Mapping[str, str] = {
 }
 """Names of the GraphQL schema for models that are called otherwise inside."""
 
+# Pydantic 2.14 writes a bound by its own name where a validator stands before it.
+_BOUNDS = {
+    "ge": "minimum",
+    "le": "maximum",
+    "gt": "exclusiveMinimum",
+    "lt": "exclusiveMaximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+}
+
 
 class Components:
     """The schemas of an OpenAPI document, and references to them."""
@@ -34,12 +44,12 @@ class Components:
         ]
         found, whole = TypeAdapter.json_schemas(given, ref_template=f"{ROOT}{{model}}")
         self._schemas: Json = {
-            PUBLIC_NAMES.get(name, name): _tidy(schema)
+            PUBLIC_NAMES.get(name, name): tidy(schema)
             for name, schema in whole.get("$defs", {}).items()
         }
         self._refs: dict[int, Json] = {}
         for place, model in enumerate(models):
-            schema = cast("Json", _tidy(found[place, models[model]]))
+            schema = cast("Json", tidy(found[place, models[model]]))
             self._refs[id(model)] = schema if "$ref" in schema else self._named(schema)
         for name, schema in self._schemas.items():
             _describe(schema, words.get_type(name))
@@ -77,13 +87,13 @@ class Components:
         return schema
 
 
-def _tidy(value: Any) -> Any:
+def tidy(value: Any) -> Any:
     """Use public names, write nullable values in short, and leave out what only repeats."""
     if isinstance(value, str) and value.startswith(ROOT):
         name = value.removeprefix(ROOT)
         return f"{ROOT}{PUBLIC_NAMES.get(name, name)}"
     if isinstance(value, list):
-        return [_tidy(item) for item in cast("list[Any]", value)]
+        return [tidy(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     found: Json = {}
@@ -91,14 +101,14 @@ def _tidy(value: Any) -> Any:
         if key == "properties":
             found[key] = {name: _property(part) for name, part in inner.items()}
         elif key != "default" or inner is not None:
-            found[key] = _tidy(inner)
+            found[_BOUNDS.get(key, key)] = tidy(inner)
     return _short_null(found)
 
 
 def _property(schema: Json) -> Json:
-    tidy: Json = _tidy(schema)
-    tidy.pop("title", None)
-    return tidy
+    found: Json = tidy(schema)
+    found.pop("title", None)
+    return found
 
 
 def _short_null(schema: Json) -> Json:

@@ -52,6 +52,7 @@ class Success:
     """An answer without a problem: when it comes, and what it holds.
 
     `document` is JSON, `stream` the type of the items of an event stream, `media` any other type.
+    `links` are the operations that take the document's id.
     """
 
     description: str
@@ -59,6 +60,7 @@ class Success:
     stream: Any = None
     media: str | None = None
     headers: Sequence[str] = ()
+    links: Sequence[str] = ()
     example: Any = None
 
 

@@ -11,7 +11,6 @@ EXECUTE_BACKGROUND: Json = {
     "waitSeconds": 0,
     "limits": {"maxSteps": 20},
     "metadata": {"ticket": "OPS-7"},
-    "idempotencyKey": "ops-7",
 }
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

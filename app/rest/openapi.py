@@ -158,13 +158,7 @@ def _success(success: Success, components: Components) -> Json:
         if success.example is not None:
             content[JSON]["examples"] = {"answer": {"value": success.example}}
     if success.stream is not None:
-        content[EVENT_STREAM] = {
-            "schema": {
-                "type": "string",
-                "description": "Server-sent events; the data of each is one item as JSON.",
-            },
-            "x-item-schema": components.ref(success.stream),
-        }
+        content[EVENT_STREAM] = {"schema": _event(components.ref(success.stream))}
     if success.media is not None:
         kind = "object" if success.media in {JSON, "application/yaml"} else "string"
         content[success.media] = {"schema": {"type": kind}}
@@ -172,7 +166,30 @@ def _success(success: Success, components: Components) -> Json:
         "description": success.description,
         "headers": _header_refs(["traceparent", *success.headers]),
     }
+    if success.links:
+        ident = {"id": "$response.body#/id"}
+        found["links"] = {
+            name: {"operationId": name, "parameters": ident} for name in success.links
+        }
     return {**found, "content": content} if content else found
+
+
+def _event(item: Json) -> Json:
+    """One event of a stream, as OpenAPI 3.2 describes server-sent events."""
+    return {
+        "type": "object",
+        "description": "Each server-sent event, by its fields.",
+        "properties": {
+            "id": {"type": "string", "description": "The item's cursor."},
+            "event": {"type": "string", "description": "The item's type, or problem."},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": {"anyOf": [item, {"$ref": "#/components/schemas/Problem"}]},
+            },
+        },
+        "required": ["event", "data"],
+    }
 
 
 def _header_refs(names: Sequence[str]) -> Json:

@@ -5,9 +5,9 @@ from typing import Any
 
 from app.documents.base import id_pattern
 from app.rest.answers import JSON
-from app.rest.components import Components
+from app.rest.components import Components, tidy
 from app.rest.endpoints import Body, Endpoint
-from app.rest.queries import Query
+from app.rest.queries import CURSOR_PATTERN, Query
 
 Json = dict[str, Any]
 
@@ -21,13 +21,13 @@ _HEADERS: dict[str, Json] = {
     "Idempotency-Key": {
         "description": (
             "Key of the client's choice; a repeat within 24 hours returns the first outcome. The"
-            " same as `idempotencyKey` in the body."
+            " same as `idempotencyKey` in the body, and wins over it."
         ),
         "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
     },
     "Last-Event-ID": {
         "description": "Cursor of the last event seen, as browsers send it; wins over `after`.",
-        "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9a-f]{8}$"},
+        "schema": {"type": "string", "pattern": CURSOR_PATTERN},
     },
 }
 
@@ -60,7 +60,7 @@ def body_of(body: Body, components: Components) -> Json:
 
 
 def _query(model: type[Query]) -> Sequence[Json]:
-    whole = model.model_json_schema(by_alias=True)
+    whole = tidy(model.model_json_schema(by_alias=True))
     needed: Sequence[str] = whole.get("required", ())
     return [
         _parameter(name, dict(schema), is_required=name in needed, model=model)
@@ -70,17 +70,12 @@ def _query(model: type[Query]) -> Sequence[Json]:
 
 def _parameter(name: str, schema: Json, *, is_required: bool, model: type[Query]) -> Json:
     """A parameter that may be absent is no null in an address."""
-    schema.pop("title", None)
     words: str = schema.pop("description", "")
     for start, field in model.open_fields.items():
         if name == field:
             return _open(name, start, words)
-    if "anyOf" in schema:
-        kept = [one for one in schema.pop("anyOf") if one.get("type") != "null"]
-        schema.update(kept[0])
-        schema.pop("default", None)
-        words = words or schema.pop("description", "")
-    schema.pop("description", None)
+    if isinstance(schema["type"], list):
+        schema["type"] = schema["type"][0]
     found: Json = {"name": name, "in": "query", "description": words, "schema": schema}
     return {**found, "required": True} if is_required else found
 

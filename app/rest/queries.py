@@ -14,6 +14,8 @@ from domain.kernel.paging import DEFAULT_SIZE, LARGEST_SIZE
 from domain.kernel.validation import ClientModel, Text, refusal, validated
 
 MOST_PARAMETERS = 100
+CURSOR_PATTERN = "^[0-9]{1,19}\\.[0-9a-f]{8}$"
+"""What the cursor of an event looks like, for the description only."""
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 
 

@@ -15,7 +15,7 @@ from app.rest.answers import Answer, EventStream, Outcome, path_to, replayed_hea
 from app.rest.calls import Call
 from app.rest.endpoints import KEYED, Body, Endpoint, Example, Success
 from app.rest.failures import crash_of, refusal_of
-from app.rest.queries import FlagText, Query
+from app.rest.queries import CURSOR_PATTERN, FlagText, Query
 from app.sse import EVENT_STREAM
 from domain.access.scopes import Scope
 from domain.events.feed import StreamHeartbeat, StreamItem
@@ -28,6 +28,7 @@ from domain.runs.state import RunStatus
 from schema.ids import Kind, encode_id
 
 RECONNECT_MS = 1000
+RUN_LINKS = ("run", "runEvents", "cancelRun")
 
 
 class FollowQuery(Query):
@@ -38,6 +39,7 @@ class FollowQuery(Query):
             Text,
             Field(
                 min_length=1,
+                json_schema_extra={"pattern": CURSOR_PATTERN},
                 description=(
                     "Cursor of the last event seen; absent starts with the run's first. The header"
                     " Last-Event-ID says the same and wins."
@@ -187,12 +189,14 @@ EXECUTE = Endpoint(
             document=Run,
             stream=RunStreamItem,
             headers=["Location", "Idempotent-Replayed"],
+            links=RUN_LINKS,
             example=examples.RUN,
         ),
         202: Success(
             description="The run is accepted and goes on.",
             document=Run,
             headers=["Location", "Idempotent-Replayed"],
+            links=RUN_LINKS,
             example=examples.RUN_QUEUED,
         ),
     },

@@ -41,10 +41,14 @@ class ClientModel(BaseModel):
     )
 
 
+def _without_point(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Text = Annotated[str, Strict()]
 """Text; nothing else is turned into it."""
-Whole = Annotated[int, Strict()]
-"""A whole number; neither `"5"` nor true."""
+Whole = Annotated[int, Strict(), BeforeValidator(_without_point)]
+"""A whole number, 5.0 among them as JSON Schema counts; neither `"5"` nor true."""
 Number = Annotated[float, Strict(), AllowInfNan(allow_inf_nan=False)]
 """A finite number."""
 Flag = Annotated[bool, Strict()]

@@ -6,7 +6,15 @@ from pydantic import ConfigDict, Field, model_validator
 
 from domain.agents.settings import ModelChoice, Pattern
 from domain.kernel.idempotency import IdempotencyKey, digest_of
-from domain.kernel.validation import ClientModel, JsonObject, Number, Text, Whole, exactly_one_of
+from domain.kernel.validation import (
+    LARGEST_WHOLE,
+    ClientModel,
+    JsonObject,
+    Number,
+    Text,
+    Whole,
+    exactly_one_of,
+)
 
 LONGEST_INSTRUCTION = 200_000
 LONGEST_WAIT_S = 300
@@ -34,7 +42,7 @@ class LimitsSpec(ClientModel):
     max_seconds: Annotated[Whole, Field(ge=1, le=86_400)] | None = None
     max_delegation_depth: Annotated[Whole, Field(ge=0, le=10)] | None = None
     max_parallel_delegations: Annotated[Whole, Field(ge=1, le=32)] | None = None
-    max_tokens: Annotated[Whole, Field(ge=1)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=LARGEST_WHOLE)] | None = None
     max_cost_usd: Annotated[Number, Field(gt=0)] | None = None
 
 

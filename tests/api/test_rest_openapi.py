@@ -1,7 +1,7 @@
 """The OpenAPI file: current, valid, complete, and true to the models that validate."""
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,23 @@ def operations() -> Iterator[tuple[str, Json]]:
 
 
 OPERATIONS = dict(operations())
+KEYWORDS = {"type", "properties", "required", "additionalProperties", "description", "title"}
+KEYWORDS |= {"enum", "const", "default", "format", "pattern", "minLength", "maxLength", "items"}
+KEYWORDS |= {"minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "uniqueItems"}
+KEYWORDS |= {"anyOf", "oneOf", "not", "$ref", "discriminator", "patternProperties"}
+
+
+def keywords(schemas: Iterable[Json]) -> Iterator[str]:
+    """Every keyword of the schemas and of those inside them."""
+    for schema in schemas:
+        if not isinstance(schema, dict):
+            continue
+        yield from schema
+        for part in ("properties", "patternProperties"):
+            yield from keywords(schema.get(part, {}).values())
+        for part in ("anyOf", "oneOf"):
+            yield from keywords(schema.get(part, []))
+        yield from keywords(schema.get(part) for part in ("items", "not", "additionalProperties"))
 
 
 @pytest.mark.parametrize("path", sorted(pages()), ids=str)
@@ -54,6 +71,14 @@ def test_each_schema_is_valid_and_says_what_it_is(name: str):
     assert schema.get("description"), name
     for field, part in schema.get("properties", {}).items():
         assert part.get("description") or "const" in part, f"{name}.{field} says nothing"
+
+
+def test_no_word_of_a_schema_is_unknown():
+    words = set(keywords(openapi()["components"]["schemas"].values()))
+    for operation in OPERATIONS.values():
+        words |= set(keywords(one["schema"] for one in operation.get("parameters", [])))
+
+    assert words <= KEYWORDS
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

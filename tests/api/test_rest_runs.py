@@ -234,6 +234,18 @@ async def test_a_repeated_request_runs_once(world: RestWorld):
     assert await world.run_count() == 1
 
 
+async def test_the_key_of_the_header_wins_over_that_of_the_body(world: RestWorld):
+    first = (await world.execute(say("Hello"), idempotencyKey="header")).json()
+    body = {"agent": {"slug": "default"}, "instruction": "do it", "idempotencyKey": "body"}
+
+    again = await world.client.post(
+        f"{ROOT}/agents/execute", json=body, headers={"idempotency-key": "header"}
+    )
+
+    assert again.json() == first
+    assert await world.run_count() == 1
+
+
 async def test_a_repeat_over_graphql_is_the_same_request(world: RestWorld):
     first = (await world.execute(say("Hello"), idempotencyKey="once")).json()
 
