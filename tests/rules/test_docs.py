@@ -7,6 +7,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLSchema
 
 from app.cli.box import lines_to_paste
+from app.middleware.problems import PROBLEM_KINDS
 from app.settings import ENV_FILE_KEY
 from app.settings_model import known_keys
 from tests.rules.docs import (
@@ -40,7 +41,12 @@ def schema() -> GraphQLSchema:
 def names(schema: GraphQLSchema) -> set[str]:
     """Words in capitals that a page may name."""
     enums = [kind for kind in schema.type_map.values() if isinstance(kind, GraphQLEnumType)]
-    return {*known_keys(), *OTHER_NAMES, *chain.from_iterable(enum.values for enum in enums)}
+    return {
+        *known_keys(),
+        *OTHER_NAMES,
+        *PROBLEM_KINDS,
+        *chain.from_iterable(enum.values for enum in enums),
+    }
 
 
 def found(rule: Callable[[Page], Iterator[str]]) -> str:
