@@ -216,3 +216,23 @@ async def test_events_of_a_run_at_work_are_never_pruned(world: RunWorld) -> None
         assert await world.events(old) == []
         assert (await world.events(open_run))[0].seq == 1
         gate.opened.set()
+
+
+async def test_a_story_is_told_once_its_last_event_was_seen(world: RunWorld) -> None:
+    run_id = await ended_run(world)
+    service, items = world.service(None), await story(world, run_id)
+    cursors = [encode_cursor(item.workspace_id, item.cursor) for item in items]
+
+    told = [
+        await service.is_told(world.principal, run_id, after=cursor) for cursor in [None, *cursors]
+    ]
+
+    assert told == [*[False] * len(items), True]
+
+
+async def test_a_story_that_goes_on_is_not_told(world: RunWorld) -> None:
+    run_id = await world.accept()
+
+    assert not await world.service(None).is_told(world.principal, run_id, after=None)
+    with pytest.raises(BadCursor):
+        await world.service(None).is_told(world.principal, run_id, after="x")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.kernel.errors import ValidationFailed
@@ -15,6 +16,7 @@ from domain.kernel.validation import (
     Number,
     Text,
     Whole,
+    exactly_one_of,
     refusal,
     storable,
     validated,
@@ -180,3 +182,42 @@ def test_free_data_at_its_bounds_is_allowed() -> None:
 def test_text_of_models_and_tools_is_made_storable() -> None:
     assert storable("a\0b\ud800c\U0001f600") == "a\ufffdb\ufffdc\U0001f600"
     assert storable("as it is") == "as it is"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(5, 5), (5.0, 5), (-0.0, 0)])
+def test_a_whole_number_may_be_written_with_a_point(given: float, kept: int):
+    class Gears(ClientModel):
+        count: Whole
+
+    count = validated(Gears, {"count": given}).count
+
+    assert (count, type(count)) == (kept, int)
+
+
+@pytest.mark.parametrize("given", [5.5, float("nan"), float("inf"), True, "5"])
+def test_what_is_no_whole_number_is_refused(given: object):
+    class Gears(ClientModel):
+        count: Whole
+
+    with pytest.raises(ValidationFailed) as refused:
+        validated(Gears, {"count": given})
+
+    assert refused.value.problems[0].path == ("count",)
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        ({"id": "a"}, True),
+        ({"slug": "a", "id": None}, True),
+        ({}, False),
+        ({"id": None}, False),
+        ({"id": "a", "slug": "b"}, False),
+    ],
+)
+def test_the_schema_of_one_of_two_fields_says_what_the_rule_says(
+    given: Mapping[str, Any], fits: bool
+):
+    schema = exactly_one_of("id", "slug")
+
+    assert Draft202012Validator(schema).is_valid(given) is fits
