@@ -1,6 +1,7 @@
 """Bodies of requests: one JSON object in client names, ids decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -33,7 +34,9 @@ async def read_values(scope: Scope, receive: Receive, body: Body) -> dict[str, A
         raise _wrong_media("nothing")
     values = _object_of(sent)
     for path, kind in body.ids.items():
-        _decode(values, path.split("."), kind)
+        _convert(values, path.split("."), partial(_raw_id, kind))
+    for path in body.moments:
+        _convert(values, path.split("."), _moment)
     return values
 
 
@@ -77,20 +80,32 @@ def _wrong_media(declared: str) -> Refused:
     return refused("UNSUPPORTED_MEDIA_TYPE", message[:300])
 
 
-def _decode(values: dict[str, Any], steps: Sequence[str], kind: Kind) -> None:
-    """Put raw ids in place of public ones; what is no text is left to the service to refuse."""
-    inside: Any = values
-    for step in steps[:-1]:
-        inside = cast("dict[str, Any]", inside).get(step) if isinstance(inside, dict) else None
-    if not isinstance(inside, dict):
-        return
-    holder, last, path = cast("dict[str, Any]", inside), steps[-1], ".".join(steps)
-    value = holder.get(last)
-    if isinstance(value, str):
-        holder[last] = decode_id(kind, value, path=path)
-    elif isinstance(value, list):
-        items = cast("list[object]", value)
-        holder[last] = [
-            decode_id(kind, item, path=f"{path}.{place}") if isinstance(item, str) else item
-            for place, item in enumerate(items)
-        ]
+def _convert(
+    inside: object, steps: Sequence[str], convert: Callable[[object, str], object], above: str = ""
+) -> None:
+    """Put in place what the service takes; what has another shape is left for it to refuse."""
+    if isinstance(inside, list):
+        for place, item in enumerate(cast("list[object]", inside)):
+            _convert(item, steps, convert, f"{above}{place}.")
+    elif isinstance(inside, dict):
+        holder, name, path = cast("dict[str, Any]", inside), steps[0], f"{above}{steps[0]}"
+        value: object = holder.get(name)
+        if len(steps) > 1:
+            _convert(value, steps[1:], convert, f"{path}.")
+        elif isinstance(value, list):
+            items = cast("list[object]", value)
+            holder[name] = [convert(item, f"{path}.{n}") for n, item in enumerate(items)]
+        elif value is not None:
+            holder[name] = convert(value, path)
+
+
+def _raw_id(kind: Kind, value: object, path: str) -> object:
+    return decode_id(kind, value, path=path) if isinstance(value, str) else value
+
+
+def _moment(value: object, path: str) -> object:
+    """Refuse a number: the services take it for the microseconds that GraphQL has read."""
+    if not isinstance(value, str):
+        message = "Give a moment as text like 2026-11-22T09:30:00Z, with its offset to UTC."
+        raise ValidationFailed.of(path, message)
+    return value

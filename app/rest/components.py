@@ -15,11 +15,15 @@ Mode = Literal["validation", "serialization"]
 ROOT = "#/components/schemas/"
 
 PUBLIC_NAMES: Mapping[str, str] = {
+    "Adjustment": "AdjustBehaviorInput",
     "AgentChoice": "AgentRef",
     "CancelSpec": "CancelRunInput",
     "ExecuteSpec": "ExecuteAgentInput",
     "LimitsSpec": "RunLimitsInput",
     "ModelChoice": "ModelInput",
+    "NewRule": "BehaviorRuleInput",
+    "RuleUpdate": "BehaviorRuleUpdate",
+    "Strategy": "AdjustStrategy",
 }
 """Names of the GraphQL schema for models that are called otherwise inside."""
 
@@ -70,7 +74,8 @@ class Components:
         for path, kind in body.ids.items():
             holder, steps = schema, path.split(".")
             for step in steps[:-1]:
-                holder = self._resolved(holder["properties"][step])
+                part = holder["properties"][step]
+                holder = self._resolved(part.get("items", part))
             part = holder["properties"][steps[-1]]
             part.get("items", part)["pattern"] = id_pattern(kind)
 

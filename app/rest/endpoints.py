@@ -35,7 +35,8 @@ class Example:
 class Body:
     """What a client sends to an endpoint.
 
-    `model` is what the service validates with; `ids` names the fields, dotted, that hold ids;
+    `model` is what the service validates with; `ids` and `moments` name the fields, dotted, that
+    hold ids and moments, also inside of lists;
     `defaults` are values of this door where they differ from the model's.
     """
 
@@ -43,6 +44,7 @@ class Body:
     example: Example
     more_examples: Sequence[Example] = ()
     ids: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    moments: Sequence[str] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_required: bool = True
 

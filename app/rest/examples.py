@@ -74,3 +74,33 @@ INDEX: Json = {
         {"method": "POST", "path": "/api/v1/agents/execute", "summary": "Run an instruction"}
     ],
 }
+
+ADJUST_BEHAVIOR: Json = {
+    "add": [{"statement": "Answer in German.", "priority": 60, "tags": ["language"]}],
+    "comment": "Asked for by the team",
+}
+_RULE: Json = {
+    "id": "rule_AaIFXz8VcACsdR9kYc2WNw",
+    "statement": "Answer in German.",
+    "kind": "GUIDANCE",
+    "priority": 60,
+    "tags": ["language"],
+    "expiresAt": None,
+    "createdBy": "local",
+}
+BEHAVIOR_PROFILE: Json = {
+    "id": "profile_AaIFXz8VcACsdR9kYc2WNw",
+    "name": "default",
+    "description": "Rules of the workspace.",
+    "active": True,
+    "version": 1,
+    "rules": [_RULE],
+    "createdAt": "2026-11-22T09:30:00.000Z",
+    "updatedAt": "2026-11-22T09:31:00.000Z",
+}
+BEHAVIOR_ADJUSTED: Json = {
+    "profile": BEHAVIOR_PROFILE,
+    "diff": {"from": 0, "to": 1, "added": [_RULE], "removed": [], "changed": []},
+    "conflicts": [],
+    "dryRun": False,
+}
