@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
+from app.middleware.problems import REST_ROOT
 from app.middleware.responses import header
 from app.rest.endpoints import Endpoint
 from app.rest.queries import Query
 from domain.access.scopes import Principal
-from domain.kernel.errors import NotFound
+from domain.kernel.errors import Forbidden, GobError, NotFound
 from domain.kernel.tracing import TraceContext
 from resolvers.services import RequestContext, Services
 from schema.ids import Kind, MalformedId, decode_id
@@ -61,3 +62,9 @@ class Call:
             return decode_id(kind, text, path="id")
         except MalformedId:
             raise NotFound(kind.noun, text[:200], path=["id"]) from None
+
+    def note_denied(self, error: GobError) -> None:
+        """Tell the audit log of a call whose key lacks a scope."""
+        if isinstance(error, Forbidden):
+            operation = f"{self.endpoint.method} {REST_ROOT}{self.endpoint.path}"
+            self.context.note_denied(error, operation)

@@ -59,13 +59,17 @@ class Resource:
         self, endpoint: Endpoint, scope: Scope, receive: Receive
     ) -> Outcome | Refusal | None:
         """What to answer; None when nobody is there to hear it."""
+        call: Call | None = None
         try:
-            return await endpoint.perform(await self._call(endpoint, scope, receive))
+            call = await self._call(endpoint, scope, receive)
+            return await endpoint.perform(call)
         except ClientGone:
             return None
         except Refused as error:
             return error.refusal
         except GobError as error:
+            if call is not None:
+                call.note_denied(error)
             return refusal_of(error, endpoint, scope)
         except Exception as error:  # noqa: BLE001  # the outermost edge of a request
             return crash_of(error, scope)

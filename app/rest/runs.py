@@ -131,6 +131,7 @@ async def _frames(call: Call, items: AsyncGenerator[StreamItem, None]) -> AsyncG
                 if event is not None:
                     yield event
     except GobError as error:
+        call.note_denied(error)
         refusal = refusal_of(error, call.endpoint, call.scope)
     except Exception as error:  # noqa: BLE001  # the outermost edge of a stream
         refusal = crash_of(error, call.scope)

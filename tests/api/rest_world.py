@@ -121,7 +121,10 @@ async def rest_world(folder: Path) -> AsyncGenerator[RestWorld, None]:
     """Build the world on a new SQLite database."""
     async with api_world(folder) as api:
         authenticator = Authenticator(
-            api.services.access, key_file=folder / "api-key", local_secret=None
+            api.services.access,
+            api.services.denials,
+            key_file=folder / "api-key",
+            local_secret=None,
         )
 
         async def context_for(principal: Principal, scope: AsgiScope) -> RequestContext:

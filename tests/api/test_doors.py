@@ -73,6 +73,25 @@ async def stream_over_http(address: str, secret: str | None) -> str:
     return judged(json.loads(data.removeprefix("data:")))
 
 
+async def over_rest(address: str, secret: str | None, path: str, accept: str) -> str:
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as client:
+        headers = {"accept": accept, **bearer(secret)}
+        answer = await client.get(f"http://{address}/api/v1{path}", headers=headers)
+    codes = {200: OPEN, 401: UNKNOWN_CALLER, 403: FORBIDDEN, 404: OPEN}
+    if answer.status_code == 200 and "event: problem" in answer.text:
+        return FORBIDDEN if '"FORBIDDEN"' in answer.text else OPEN
+    return codes[answer.status_code]
+
+
+async def read_over_rest(address: str, secret: str | None) -> str:
+    return await over_rest(address, secret, "/runs/run_AZqrze8SdFaavN7wEjRWeA", "application/json")
+
+
+async def stream_over_rest(address: str, secret: str | None) -> str:
+    path = "/runs/run_AZqrze8SdFaavN7wEjRWeA/events"
+    return await over_rest(address, secret, path, "text/event-stream")
+
+
 async def over_socket(address: str, secret: str | None, document: str) -> str:
     opening = connect(
         f"ws://{address}/graphql",
@@ -121,6 +140,18 @@ DOORS = (
         knock=mutation_over_http,
     ),
     Door(name="http-stream", scope="runs:read", operation="agentTokens", knock=stream_over_http),
+    Door(
+        name="rest",
+        scope="runs:read",
+        operation="GET /api/v1/runs/{id}",
+        knock=read_over_rest,
+    ),
+    Door(
+        name="rest-stream",
+        scope="runs:read",
+        operation="GET /api/v1/runs/{id}/events",
+        knock=stream_over_rest,
+    ),
     Door(name="socket", scope="agents:read", operation="agents", knock=query_over_socket),
     Door(
         name="socket-stream", scope="runs:read", operation="agentTokens", knock=stream_over_socket
