@@ -1,7 +1,7 @@
 """Where ports meet adapters: builds the services of one process and owns what they hold open."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,7 +62,7 @@ from domain.tools.registry import ToolRegistry
 from workers.actors import make_actors
 from workers.broker import make_broker
 from workers.queue import DramatiqJobQueue
-from workers.runtime import running_worker
+from workers.runtime import Loop, running_worker
 from workers.scheduler import Scheduler
 from workers.sweeper import Housekeeper, Sweeper
 
@@ -150,12 +150,7 @@ async def open_container(
             services.tools.register(tool)
         await stack.enter_async_context(runner)
         if role.works:
-            loops = {
-                "sweeper": services.sweeper(queue).run,
-                "housekeeper": services.housekeeper().run,
-                "scheduler": services.scheduler(commits).run,
-            }
-            threads = settings.worker_threads
+            loops, threads = services.loops(queue, commits), settings.worker_threads
             await stack.enter_async_context(running_worker(broker, loops, threads=threads))
         yield Container(
             settings=settings,
@@ -293,6 +288,13 @@ class _Services:
     def tasks(self, commits: TaskCommits, feed: WorkspaceFeed) -> TaskService:
         saving = TaskSaving(starter=self._starter, audit=self.audit, ids=self._ids)
         return TaskService(commits, saving, idempotency=self._idempotency, feed=feed)
+
+    def loops(self, queue: JobQueue, commits: TaskCommits) -> Mapping[str, Loop]:
+        return {
+            "sweeper": self.sweeper(queue).run,
+            "housekeeper": self.housekeeper().run,
+            "scheduler": self.scheduler(commits).run,
+        }
 
     def scheduler(self, commits: TaskCommits) -> Scheduler:
         firing = TaskFiring(commits, LookParts(starter=self._starter, ids=self._ids))

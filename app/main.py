@@ -3,7 +3,7 @@
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Scope
 
 from app.auth import open_door
@@ -19,11 +19,12 @@ from app.middleware.tracing import trace_of
 from app.middleware.unknown import http_error_answers
 from app.rest.api import all_endpoints
 from app.rest.door import rest_routes
+from app.stream.sockets import StreamParts, StreamSockets
 from domain.access.scopes import Principal
 from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 
-DOORS = ("/graphql", REST_ROOT, "/healthz", "/readyz")
+DOORS = ("/graphql", REST_ROOT, "/ws/stream", "/healthz", "/readyz")
 
 
 async def _to_graphql(_: Request) -> Response:
@@ -57,6 +58,7 @@ async def create_app(container: Container) -> ASGIApp:
     )
     server = ServerSelf(container)
     services = services_of(container, server)
+    stream = StreamSockets(StreamParts(authenticate=authenticator, services=services))
 
     async def context_for(principal: Principal, scope: Scope) -> RequestContext:
         return RequestContext.of(services, principal, trace_of(scope))
@@ -77,6 +79,7 @@ async def create_app(container: Container) -> ASGIApp:
             authenticate=authenticator,
             context_for=context_for,
         ),
+        WebSocketRoute("/ws/stream", stream, name="stream"),
     ]
     app = Starlette(routes=routes, exception_handlers=dict(http_error_answers(DOORS)))
     policy = OriginPolicy.of(settings.trusted_hosts, settings.allow_origins)

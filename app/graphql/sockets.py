@@ -7,7 +7,7 @@ and nothing is queued for it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from app.graphql.gate import over_limit
 from app.graphql.params import GraphQLParams, json_depth, params_of
 from app.graphql.tokens import cookie_token, explicit_token, init_token
 from app.middleware.tracing import trace_of
+from app.wire import ClientGone, SocketClosed, Wire, close_socket, next_message, serve_socket
 from domain.kernel.errors import GobError, Unauthenticated
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -40,44 +41,6 @@ class SocketLimits:
     send_timeout_s: float = 30.0
     operations: int = 20
     frame_chars: int = 1 << 20
-
-
-class _Closed(Exception):
-    """The socket must close with a code and a short reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-
-class _Gone(Exception):
-    """The client closed the socket."""
-
-
-@dataclass(slots=True)
-class _Wire:
-    """Writes frames and knows since when the client has not taken one."""
-
-    send: Send
-    waiting: int = 0
-    moved_at: float = 0.0
-
-    async def text(self, text: str) -> None:
-        """Send a text frame; returns when the transport has room for the next one."""
-        loop = asyncio.get_running_loop()
-        if not self.waiting:
-            self.moved_at = loop.time()
-        self.waiting += 1
-        try:
-            await self.send({"type": "websocket.send", "text": text})
-        finally:
-            self.waiting -= 1
-            self.moved_at = loop.time()
-
-    def stalled_for_s(self) -> float:
-        """Tell how long a frame has been waiting while none was taken."""
-        return asyncio.get_running_loop().time() - self.moved_at if self.waiting else 0.0
 
 
 class GraphQLSockets:
@@ -103,13 +66,13 @@ class GraphQLSockets:
         offered = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
         if not offered:
-            await _close(send, _Closed(4406, "Subprotocol not acceptable"))
+            await close_socket(send, SocketClosed(4406, "Subprotocol not acceptable"))
             return
         try:
             await _Connection(self, scope, receive, send).serve()
-        except _Closed as closed:
-            await _close(send, closed)
-        except (_Gone, OSError):
+        except SocketClosed as closed:
+            await close_socket(send, closed)
+        except (ClientGone, OSError):
             return
 
 
@@ -121,62 +84,31 @@ class _Connection:
     scope: Scope
     receive: Receive
     send: Send
-    wire: _Wire = field(init=False)
+    wire: Wire = field(init=False)
     operations: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     token: str | None = None
     initiated: bool = False
     acknowledged: bool = False
 
     def __post_init__(self) -> None:
-        self.wire = _Wire(self.send)
+        self.wire = Wire(self.send)
 
     async def serve(self) -> None:
         """Read messages until the end; whatever ends it, every source is closed at once."""
-        watch = asyncio.create_task(self._watch())
-        reader = asyncio.create_task(self._read())
-        try:
-            await asyncio.wait({watch, reader}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            tasks = [watch, reader, *self.operations.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in (reader, watch):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        await serve_socket(self._read(), self._watch(), self.operations)
 
     async def _watch(self) -> None:
         """Close a socket whose client takes no frame, and one that never begins."""
         limits = self.app.limits
         await asyncio.sleep(limits.init_timeout_s)
         if not self.acknowledged:
-            raise _Closed(4408, "Connection initialisation timeout")
-        while True:
-            stalled_s = self.wire.stalled_for_s()
-            if stalled_s >= limits.send_timeout_s:
-                raise _Closed(1013, "The client takes no frames")
-            await asyncio.sleep(max(limits.send_timeout_s - stalled_s, 0.01))
+            raise SocketClosed(4408, "Connection initialisation timeout")
+        await self.wire.watch(limits.send_timeout_s)
 
     async def _read(self) -> None:
         while True:
-            event = await self.receive()
-            if event["type"] == "websocket.disconnect":
-                raise _Gone
-            await self._message(self._decode(event))
-
-    def _decode(self, event: Any) -> dict[str, Any]:
-        text = event.get("text")
-        if text is None:
-            raise _Closed(4400, "Only text frames are accepted")
-        if len(text) > self.app.limits.frame_chars:
-            raise _Closed(1009, "Message too big")
-        try:
-            message = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise _Closed(4400, "The message is not valid JSON") from None
-        if not isinstance(message, dict):
-            raise _Closed(4400, "The message must be a JSON object")
-        return cast("dict[str, Any]", message)
+            message = await next_message(self.receive, longest=self.app.limits.frame_chars)
+            await self._message(message)
 
     async def _message(self, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -191,21 +123,21 @@ class _Connection:
             case "complete":
                 self._complete(message.get("id"))
             case _:
-                raise _Closed(4400, "Unknown message type")
+                raise SocketClosed(4400, "Unknown message type")
 
     async def _init(self, payload: Any) -> None:
         if self.initiated:
-            raise _Closed(4429, "Too many initialisation requests")
+            raise SocketClosed(4429, "Too many initialisation requests")
         if payload is not None and not isinstance(payload, dict):
-            raise _Closed(4400, "The payload of connection_init must be an object")
+            raise SocketClosed(4400, "The payload of connection_init must be an object")
         self.initiated = True
         self.token = _first_key(self.scope, cast("dict[str, Any]", payload or {}))
         try:
             await self._authenticated()
         except Unauthenticated as error:
-            raise _Closed(4401, error.message) from None
+            raise SocketClosed(4401, error.message) from None
         except GobError as error:
-            raise _Closed(4403, error.message) from None
+            raise SocketClosed(4403, error.message) from None
         self.acknowledged = True
         await self.wire.text('{"type":"connection_ack"}')
 
@@ -219,13 +151,13 @@ class _Connection:
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         if not self.acknowledged:
-            raise _Closed(4401, "Unauthorized")
+            raise SocketClosed(4401, "Unauthorized")
         ident = message.get("id")
         if not isinstance(ident, str) or not ident:
-            raise _Closed(4400, "A subscribe message needs an id, a string that is not empty")
+            raise SocketClosed(4400, "A subscribe message needs an id, a string that is not empty")
         params = _params(message, self.app.engine.gate.limits.json_depth)
         if ident in self.operations:
-            raise _Closed(4409, f"Subscriber for {ident} already exists")
+            raise SocketClosed(4409, f"Subscriber for {ident} already exists")
         maximum = self.app.limits.operations
         if len(self.operations) >= maximum:
             refusal = over_limit("subscriptions", len(self.operations) + 1, maximum)
@@ -236,7 +168,7 @@ class _Connection:
 
     def _complete(self, ident: Any) -> None:
         if not isinstance(ident, str):
-            raise _Closed(4400, "A complete message needs the id of an operation")
+            raise SocketClosed(4400, "A complete message needs the id of an operation")
         task = self.operations.pop(ident, None)
         if task is not None:
             task.cancel()
@@ -292,14 +224,6 @@ class _Connection:
             del self.operations[ident]
 
 
-async def _close(send: Send, closed: _Closed) -> None:
-    """Say why the socket closes; a client that takes no frames is not waited for."""
-    reason = closed.reason.encode()[:120].decode(errors="ignore")
-    with suppress(TimeoutError, OSError):
-        async with asyncio.timeout(1.0):
-            await send({"type": "websocket.close", "code": closed.code, "reason": reason})
-
-
 def _first_key(scope: Scope, payload: dict[str, Any]) -> str | None:
     """Prefer what the upgrade names, then the greeting, then the explorer's cookie."""
     named = explicit_token(scope)
@@ -313,9 +237,9 @@ def _params(message: dict[str, Any], max_depth: int) -> GraphQLParams:
     try:
         params = params_of(payload)
     except RequestRejected as rejection:
-        raise _Closed(4400, f"subscribe: {rejection}") from None
+        raise SocketClosed(4400, f"subscribe: {rejection}") from None
     if json_depth(payload) > max_depth:
-        raise _Closed(4400, "subscribe: the payload is nested too deeply")
+        raise SocketClosed(4400, "subscribe: the payload is nested too deeply")
     return params
 
 

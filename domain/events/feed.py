@@ -78,11 +78,31 @@ class WorkspaceFeed:
 
         Heartbeats and gaps carry `trace_id`, that of the subscription. Raises BadCursor.
         """
-        if after is None:
-            head, _ = (await self._store.heads([workspace_id]))[workspace_id]
-            place = Place(position=head)
-        else:
-            place = await place_of(self._store, workspace_id, after)
+        place = await self.place(workspace_id, after)
+        stream = self.follow_from(
+            place, workspace_id, types, trace_id=trace_id, heartbeat_s=heartbeat_s
+        )
+        async with aclosing(stream):
+            async for item in stream:
+                yield item
+
+    async def place(self, workspace_id: str, after: str | None) -> Place:
+        """Find where a stream begins: after the cursor, without one now. Raises BadCursor."""
+        if after is not None:
+            return await place_of(self._store, workspace_id, after)
+        head, _ = (await self._store.heads([workspace_id]))[workspace_id]
+        return Place(position=head)
+
+    async def follow_from(
+        self,
+        place: Place,
+        workspace_id: str,
+        types: Iterable[str],
+        *,
+        trace_id: str,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> AsyncGenerator[StreamItem, None]:
+        """Yield events of the types after a place, for ever."""
         if place.is_late:
             yield StreamResync(
                 workspace_id=workspace_id,

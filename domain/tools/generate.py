@@ -16,18 +16,11 @@ from pydantic import (
     create_model,
 )
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 
+from domain.kernel.json_schema import PlainSchema
 from domain.tools.calls import InvalidArguments, InvalidResult, Tool, ToolContext
 from domain.tools.complaints import complaint
 from domain.tools.manifest import COMPUTES, ToolManifest, ToolTraits
-
-
-class _PlainSchema(GenerateJsonSchema):
-    """JSON Schema without a title for each field: names say it, and tokens cost."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - pydantic's hook
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +85,9 @@ def tool_from(
             name=title,
             domain=domain,
             description=" ".join(doc.split()),
-            input_schema=_plain(arguments.model_json_schema(schema_generator=_PlainSchema)),
+            input_schema=_plain(arguments.model_json_schema(schema_generator=PlainSchema)),
             output_schema=_plain(
-                result.json_schema(mode="serialization", schema_generator=_PlainSchema)
+                result.json_schema(mode="serialization", schema_generator=PlainSchema)
             ),
             **asdict(traits),
         ),

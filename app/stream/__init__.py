@@ -1,0 +1,1 @@
+"""The WebSocket `/ws/stream`: events for scripts and pages, as plain JSON frames."""
