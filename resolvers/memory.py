@@ -8,15 +8,17 @@ import strawberry
 from strawberry import UNSET, field
 
 from domain.access.scopes import Scope as DomainScope
+from domain.events.records import EventRecord
 from domain.kernel.paging import PageRequest
 from domain.memory.filters import MemoryFilter as DomainFilter
 from domain.memory.filters import parse_filter
 from domain.memory.service import MemoryOrder as DomainOrder
 from domain.memory.telling import MEMORY_UPDATE
+from domain.memory.writes import MemoryAction as DomainAction
 from resolvers.feeds import workspace_stream
 from resolvers.fields import IdOf, needs
 from resolvers.outcomes import answers
-from resolvers.services import Info
+from resolvers.services import Info, RequestContext
 from schema.access import Scope
 from schema.declare import api_type
 from schema.errors import Conflict, Forbidden, NotFound, QuotaExceeded, ValidationFailed
@@ -25,12 +27,11 @@ from schema.inputs import values_of
 from schema.memory import (
     MemoriesSuccess,
     Memory,
-    MemoryAction,
     MemoryConnection,
     MemorySearchResult,
     MemorySuccess,
 )
-from schema.memory_events import MemoryStreamItem, MemoryUpdate
+from schema.memory_events import MemoryStreamItem
 from schema.memory_inputs import (
     ForgetMemoriesInput,
     MemoryFilter,
@@ -201,16 +202,23 @@ class MemorySubscription:
         """Replay what came after the cursor, then go on live."""
         info.context.principal.needs(DomainScope.MEMORY_READ)
         wanted = parse_filter(values_of(narrow, above="filter")) if narrow else None
-        stream = workspace_stream(info, [MEMORY_UPDATE], after=after)
+        keeps = None if wanted is None else _Fitting(info.context, wanted)
+        stream = workspace_stream(info, [MEMORY_UPDATE], after=after, keeps=keeps)
         async with aclosing(stream):
             async for item in stream:
-                if wanted is None or await _fits(info, item, wanted):
-                    yield cast("MemoryStreamItem", item)
+                yield cast("MemoryStreamItem", item)
 
 
-async def _fits(info: Info, item: object, wanted: DomainFilter) -> bool:
-    """Tell whether a subscriber hears of it; an erased memory is told to all, it fits nothing."""
-    if not isinstance(item, MemoryUpdate) or item.action is MemoryAction.ERASED:
-        return True
-    service, raw = info.context.services.memory, item.raw_memory_id
-    return bool(await service.fitting(info.context.principal, wanted, [raw]))
+class _Fitting:
+    """Keeps changes of memories that fit; an erased one is told to all, for it fits nothing."""
+
+    def __init__(self, context: RequestContext, wanted: DomainFilter) -> None:
+        self._context = context
+        self._wanted = wanted
+
+    async def __call__(self, record: EventRecord) -> bool:
+        """Tell whether a record is kept."""
+        if record.data["action"] == DomainAction.ERASED:
+            return True
+        service, principal = self._context.services.memory, self._context.principal
+        return bool(await service.fitting(principal, self._wanted, [record.data["memoryId"]]))

@@ -1,19 +1,15 @@
 """Memory through the API, over the real service."""
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from domain.access.scopes import Scope
 from domain.memory.service import Origin
 from schema.ids import Kind, decode_id, encode_id
-from tests.api.api_world import TRACE, ApiWorld, api_world
+from tests.api.api_world import ApiWorld, api_world
 
 UUID = "019aabcd-ef12-7456-9abc-def012345678"
 UNKNOWN = encode_id(Kind.MEMORY, UUID)
@@ -48,27 +44,10 @@ SELECTED = """
 FORGET = (
     f"mutation ($input: ForgetMemoriesInput!) {{ forgetMemories(input: $input) {{ {SELECTED} }} }}"
 )
-RESTORE = f"mutation ($input: RestoreMemoriesInput!) {{ restoreMemories(input: $input) {{ {SELECTED} }} }}"
-SEARCH = """
-query ($input: SearchMemoryInput!) {
-  searchMemory(input: $input) {
-    hybrid tokenCount durationMs
-    hits {
-      rank score { total lexicalRank matchedTerms vectorSimilarity boosts { name value } }
-      memory { content }
-    }
-  }
-}
-"""
-UPDATES = """
-subscription ($filter: MemoryFilter, $after: String) {
-  memoryUpdates(filter: $filter, after: $after) {
-    __typename
-    ... on Event { cursor traceId occurredAt }
-    ... on MemoryUpdate { action memoryId memory { content } }
-  }
-}
-"""
+RESTORE = (
+    "mutation ($input: RestoreMemoriesInput!) { restoreMemories(input: $input)"
+    f" {{ {SELECTED} }} }}"
+)
 
 
 @pytest.fixture
@@ -355,186 +334,3 @@ async def test_each_scope_is_needed_and_named(world: ApiWorld):
     assert unlisted["errors"][0]["extensions"]["requiredScope"] == "memory:read"
     assert unseen == {"node": None}
     assert await listed(world) == ["Tea at four"]
-
-
-async def test_a_nested_filter_narrows_a_list_and_a_search(world: ApiWorld):
-    await saved(world, "tea one", metadata={"tier": "gold", "items": [{"sku": "a"}]})
-    await saved(world, "tea two", metadata={"tier": "silver"}, kind="FRAGMENT")
-    await saved(world, "tea three", kind="SOLUTION")
-    narrowing = {
-        "or": [
-            {"metadata": [{"path": "items.0.sku", "test": {"eq": "a"}}]},
-            {"and": [{"kinds": ["FRAGMENT", "SOLUTION"]}, {"not": {"kinds": ["SOLUTION"]}}]},
-        ]
-    }
-
-    data = await world.ask(SEARCH, input={"query": "tea", "filter": narrowing})
-
-    assert set(await listed(world, narrowing)) == {"tea one", "tea two"}
-    assert {hit["memory"]["content"] for hit in data["searchMemory"]["hits"]} == {
-        "tea one",
-        "tea two",
-    }
-
-
-async def test_a_hit_says_why_it_was_found(world: ApiWorld):
-    await saved(world, "The deploy runs on Friday", pinned=True)
-
-    result = (await world.ask(SEARCH, input={"query": "When are deploys?"}))["searchMemory"]
-
-    [hit] = result["hits"]
-    assert (result["hybrid"], result["tokenCount"]) == (False, 7)
-    assert (hit["rank"], hit["score"]["lexicalRank"], hit["score"]["matchedTerms"]) == (
-        1,
-        1,
-        ["deploys"],
-    )
-    assert hit["score"]["vectorSimilarity"] is None
-    assert [boost["name"] for boost in hit["score"]["boosts"]] == ["pinned"]
-    assert 0 < hit["score"]["total"] <= 1
-
-
-@pytest.mark.parametrize(
-    ("given", "path"),
-    [
-        ({"query": ""}, ["query"]),
-        ({"query": "a", "limit": 101}, ["limit"]),
-        ({"query": "a", "minSimilarity": 0.1}, ["minSimilarity"]),
-        ({"query": "a", "filter": {"not": {}}}, ["filter", "not"]),
-    ],
-)
-async def test_a_question_that_cannot_be_is_an_error_at_its_field(
-    world: ApiWorld, given: dict[str, Any], path: list[str]
-):
-    response = await world.answer(SEARCH, input=given)
-
-    extensions = response["errors"][0]["extensions"]
-    assert (extensions["code"], extensions["argumentPath"]) == ("VALIDATION_FAILED", path)
-
-
-async def test_memories_are_read_page_by_page(world: ApiWorld):
-    for n in range(3):
-        await saved(world, f"memory {n}")
-    query = """
-        query ($first: Int, $after: String) {
-          memories(first: $first, after: $after, orderBy: CREATED_AT_ASC) {
-            pageInfo { hasNextPage endCursor } edges { cursor node { content } }
-          }
-        }
-    """
-
-    first = (await world.ask(query, first=2))["memories"]
-    second = (await world.ask(query, first=2, after=first["pageInfo"]["endCursor"]))["memories"]
-
-    assert [edge["node"]["content"] for edge in first["edges"]] == ["memory 0", "memory 1"]
-    assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (True, False)
-    assert [edge["node"]["content"] for edge in second["edges"]] == ["memory 2"]
-
-
-async def test_related_memories_of_a_list_are_read_by_one_query(
-    world: ApiWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    for n in range(3):
-        old = (await saved(world, f"old {n}"))["memory"]
-        await saved(world, f"new {n}", supersedes=[old["id"]])
-    asked: list[str] = []
-    database = world.runs.database
-    fetch = database.fetch
-
-    async def watched(sql: str, *args: Any) -> Any:
-        asked.append(sql)
-        return await fetch(sql, *args)
-
-    monkeypatch.setattr(database, "fetch", watched)
-    caplog.set_level(logging.DEBUG, logger="tortoise.db_client")
-
-    data = await world.ask("{ memories { nodes { content supersededBy { content } } } }")
-
-    replaced = [node["supersededBy"] for node in data["memories"]["nodes"] if node["supersededBy"]]
-    assert len(replaced) == 3
-    assert len(asked) == 2
-    assert caplog.messages == []
-
-
-class Follower:
-    """One subscription to memoryUpdates."""
-
-    def __init__(self, world: ApiWorld, payloads: AsyncGenerator[bytes, None]) -> None:
-        self.world = world
-        self.payloads = payloads
-
-    async def next(self) -> dict[str, Any]:
-        """The next item that is no heartbeat."""
-        async with asyncio.timeout(20):
-            while True:
-                response = orjson.loads(await anext(self.payloads))
-                item = response["data"]["memoryUpdates"]
-                if item["__typename"] != "Heartbeat":
-                    return item
-
-
-async def followed(world: ApiWorld, **variables: Any) -> Follower:
-    operation, call = world._admit(UPDATES, None, variables)
-    stream = await world.engine.subscribe(operation, call)
-    return Follower(world, stream.payloads())  # type: ignore[arg-type]
-
-
-async def first_cursor(world: ApiWorld) -> str:
-    """A cursor before everything that a test does."""
-    made = (await saved(world, "Before"))["memory"]
-    assert made
-    row = await world.runs.database.fetch("SELECT max(cursor) FROM event")
-    from domain.events.cursors import encode_cursor
-
-    return encode_cursor(world.runs.principal.workspace_id, row[0][0])
-
-
-async def test_changes_are_followed_from_a_cursor_and_live(world: ApiWorld):
-    after = await first_cursor(world)
-    made = (await saved(world, "Tea"))["memory"]
-    follower = await followed(world, after=after)
-
-    async with aclosing(follower.payloads):
-        stored = await follower.next()
-        await world.ask(UPDATE, input={"memoryId": made["id"], "content": "Milk"})
-        changed = await follower.next()
-        await world.ask(FORGET, input={"select": {"ids": [made["id"]]}, "erase": True})
-        erased = await follower.next()
-
-    assert (stored["action"], stored["memoryId"], stored["traceId"]) == (
-        "SAVED",
-        made["id"],
-        TRACE.trace_id,
-    )
-    assert stored["memory"] == {"content": "Tea"}
-    assert (changed["action"], changed["memory"]) == ("UPDATED", {"content": "Milk"})
-    assert (erased["action"], erased["memoryId"], erased["memory"]) == ("ERASED", made["id"], None)
-
-
-async def test_only_memories_that_fit_are_told(world: ApiWorld):
-    after = await first_cursor(world)
-    await saved(world, "unfit")
-    fit = (await saved(world, "fit", kind="FRAGMENT"))["memory"]
-    await world.ask(FORGET, input={"select": {"ids": [fit["id"]]}})
-    follower = await followed(world, after=after, filter={"kinds": ["FRAGMENT"]})
-
-    async with aclosing(follower.payloads):
-        told = [await follower.next(), await follower.next()]
-
-    assert [(item["action"], item["memoryId"]) for item in told] == [
-        ("SAVED", fit["id"]),
-        ("FORGOTTEN", fit["id"]),
-    ]
-
-
-async def test_a_stream_that_cannot_be_is_refused(world: ApiWorld):
-    for variables, caller, code in (
-        ({"after": "nonsense"}, None, "BAD_CURSOR"),
-        ({"filter": {"not": {}}}, None, "VALIDATION_FAILED"),
-        ({}, world.caller(Scope.MEMORY_WRITE), "FORBIDDEN"),
-    ):
-        operation, call = world._admit(UPDATES, caller, variables)
-        stream = await world.engine.subscribe(operation, call)
-        async with aclosing(stream.payloads()) as payloads:
-            response = orjson.loads(await anext(payloads))
-        assert response["errors"][0]["extensions"]["code"] == code
