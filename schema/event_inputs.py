@@ -29,7 +29,6 @@ class EventType(Enum):
     TASK_UPDATE = "TaskUpdate."
     MEMORY_UPDATE = "MemoryUpdate."
     BEHAVIOR_UPDATE = "BehaviorUpdate."
-    MEMORY_UPDATE = "MemoryUpdate."
 
     @property
     def carrier(self) -> str:
@@ -47,7 +46,6 @@ _SCOPES: Mapping[EventType, Scope] = {
     EventType.TASK_UPDATE: Scope.TASKS_READ,
     EventType.MEMORY_UPDATE: Scope.MEMORY_READ,
     EventType.BEHAVIOR_UPDATE: Scope.BEHAVIOR_READ,
-    EventType.MEMORY_UPDATE: Scope.MEMORY_READ,
 }
 """Scopes of events that belong to no run; one that is missing here is shown to nobody."""
 
