@@ -79,6 +79,26 @@ class DescribedAnswers:
         """Hold a value against a schema by its name."""
         self._validate(item, ["components", "schemas", schema])
 
+    def check_examples(self) -> int:
+        """Hold every example of the file against what it is an example of; how many there are."""
+        shown = 0
+        for path, item in self._document["paths"].items():
+            for method, operation in item.items():
+                place = ["paths", path, method]
+                bodies = [[*place, "requestBody"]] if "requestBody" in operation else []
+                bodies += [[*place, "responses", status] for status in operation["responses"]]
+                for body in bodies:
+                    shown += self._check_examples_at(body)
+        return shown
+
+    def _check_examples_at(self, place: Sequence[str]) -> int:
+        shown = 0
+        for media, content in self._at(place).get("content", {}).items():
+            for example in content.get("examples", {}).values():
+                self._validate(example["value"], [*place, "content", media, "schema"])
+                shown += 1
+        return shown
+
     def check_events(self, text: str) -> Sequence[Json]:
         """Hold the events of a stream against their schema and return them."""
         found = []

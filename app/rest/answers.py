@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Self
-from urllib.parse import quote
+from typing import Any, Self
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.types import Receive, Scope, Send
 
@@ -11,6 +11,7 @@ from app.documents.base import Document
 from app.middleware.problems import REST_ROOT
 from app.middleware.responses import HeaderList, send_body
 from app.sse import EVENT_STREAM, send_frames
+from domain.kernel.paging import Page
 
 JSON = "application/json"
 
@@ -76,6 +77,16 @@ def path_to(*steps: str) -> str:
 def replayed_header() -> tuple[bytes, bytes]:
     """Tell that the request had been done before and nothing new was started."""
     return b"idempotent-replayed", b"true"
+
+
+def next_page(scope: Scope, page: Page[Any]) -> HeaderList:
+    """Lead on to the next page (RFC 8288); nothing after the last."""
+    if not page.has_next:
+        return []
+    asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    kept = [(name, value) for name, value in asked if name != "after"]
+    query = urlencode([*kept, ("after", page.cursors[-1])])
+    return [(b"link", f'<{scope["path"]}?{query}>; rel="next"'.encode())]
 
 
 def _length(body: bytes) -> HeaderList:

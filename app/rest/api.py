@@ -9,6 +9,7 @@ from graphql import GraphQLSchema
 from app.graphql.engine import graphql_schema
 from app.rest.behavior import BEHAVIOR_ENDPOINTS
 from app.rest.endpoints import Endpoint
+from app.rest.memory import MEMORY_ENDPOINTS
 from app.rest.openapi import describe
 from app.rest.pages import Pages
 from app.rest.problem_page import problem_page
@@ -20,7 +21,7 @@ from resolvers.root import build_schema
 OPENAPI = Path("docs/api/openapi.yaml")
 PROBLEMS = Path("docs/api/problems.md")
 
-NOUNS: Sequence[Endpoint] = (*RUN_ENDPOINTS, *BEHAVIOR_ENDPOINTS)
+NOUNS: Sequence[Endpoint] = (*RUN_ENDPOINTS, *BEHAVIOR_ENDPOINTS, *MEMORY_ENDPOINTS)
 
 
 def all_endpoints(words: GraphQLSchema) -> Sequence[Endpoint]:

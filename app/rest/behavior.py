@@ -5,13 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.documents.base import id_pattern
 from app.documents.behavior import AdjustBehaviorSuccess, BehaviorProfile
 from app.rest import examples
 from app.rest.answers import Answer, Outcome
 from app.rest.calls import Call
 from app.rest.endpoints import Body, Endpoint, Example, Success
-from app.rest.queries import Query
+from app.rest.queries import Query, of_kind
 from domain.access.scopes import Scope
 from domain.behavior.adjustment import Adjustment
 from domain.kernel.errors import NotFound
@@ -22,16 +21,11 @@ from schema.ids import Kind, decode_id
 class ProfileQuery(Query):
     """Which profile."""
 
-    id: (
-        Annotated[
-            Text,
-            Field(
-                json_schema_extra={"pattern": id_pattern(Kind.BEHAVIOR_PROFILE)},
-                description="Id of a profile; absent means the workspace's.",
-            ),
-        ]
-        | None
-    ) = None
+    id: Annotated[
+        Text | None,
+        of_kind(Kind.BEHAVIOR_PROFILE),
+        Field(description="Id of a profile; absent means the workspace's."),
+    ] = None
 
 
 async def read(call: Call) -> Outcome:

@@ -12,6 +12,7 @@ from app.middleware.responses import header
 from app.rest.endpoints import Body
 from app.rest.failures import Refused, body_refused, refused
 from domain.kernel.errors import ValidationFailed
+from domain.kernel.moments import parse_moment
 from schema.ids import Kind, decode_id
 
 _KEY = b"idempotency-key"
@@ -104,8 +105,8 @@ def _raw_id(kind: Kind, value: object, path: str) -> object:
 
 
 def _moment(value: object, path: str) -> object:
-    """Refuse a number: the services take it for the microseconds that GraphQL has read."""
-    if not isinstance(value, str):
-        message = "Give a moment as text like 2026-11-22T09:30:00Z, with its offset to UTC."
-        raise ValidationFailed.of(path, message)
-    return value
+    """Read a moment; a number would be taken for microseconds by the services."""
+    try:
+        return parse_moment(value)
+    except ValueError as error:
+        raise ValidationFailed.of(path, str(error)) from None

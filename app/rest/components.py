@@ -17,6 +17,7 @@ ROOT = "#/components/schemas/"
 PUBLIC_NAMES: Mapping[str, str] = {
     "Adjustment": "AdjustBehaviorInput",
     "AgentChoice": "AgentRef",
+    "SaveSpec": "SaveMemoryInput",
     "CancelSpec": "CancelRunInput",
     "ExecuteSpec": "ExecuteAgentInput",
     "LimitsSpec": "RunLimitsInput",
@@ -48,8 +49,7 @@ class Components:
         ]
         found, whole = TypeAdapter.json_schemas(given, ref_template=f"{ROOT}{{model}}")
         self._schemas: Json = {
-            PUBLIC_NAMES.get(name, name): tidy(schema)
-            for name, schema in whole.get("$defs", {}).items()
+            public_name(name): tidy(schema) for name, schema in whole.get("$defs", {}).items()
         }
         self._refs: dict[int, Json] = {}
         for place, model in enumerate(models):
@@ -72,15 +72,40 @@ class Components:
         for name, default in body.defaults.items():
             schema["properties"][name]["default"] = default
         for path, kind in body.ids.items():
-            holder, steps = schema, path.split(".")
-            for step in steps[:-1]:
-                part = holder["properties"][step]
-                holder = self._resolved(part.get("items", part))
-            part = holder["properties"][steps[-1]]
-            part.get("items", part)["pattern"] = id_pattern(kind)
+            self._part(schema, path)["pattern"] = id_pattern(kind)
+        for path in body.moments:
+            part = self._part(schema, path)
+            kinds = ["string", "null"] if isinstance(part["type"], list) else "string"
+            kept = {key: part[key] for key in ("description",) if key in part}
+            part.clear()
+            part.update(type=kinds, format="date-time", **kept)
+
+        if body.takes_null:
+            self._allow_null(schema)
+
+    def _allow_null(self, schema: Json) -> None:
+        """Let every field that need not be there be null."""
+        for name, part in schema["properties"].items():
+            if name in schema["required"]:
+                continue
+            if isinstance(part.get("type"), str):
+                part["type"] = [part["type"], "null"]
+            elif "$ref" in part:
+                part["anyOf"] = [{"$ref": part.pop("$ref")}, {"type": "null"}]
+
+    def _part(self, schema: Json, path: str) -> Json:
+        """Find the schema of a field by its dotted path, in lists of their items."""
+        holder, steps = schema, path.split(".")
+        for step in steps[:-1]:
+            part = holder["properties"][step]
+            holder = self._resolved(part.get("items", part))
+        found: Json = holder["properties"][steps[-1]]
+        return found.get("items", found)
 
     def _named(self, schema: Json) -> Json:
-        """Keep a union under its title."""
+        """Keep a union under its title, where it has one."""
+        if "title" not in schema:
+            return schema
         name: str = schema.pop("title")
         self._schemas[name] = schema
         return {"$ref": f"{ROOT}{name}"}
@@ -92,11 +117,17 @@ class Components:
         return schema
 
 
+def public_name(name: str) -> str:
+    """Name a model as the GraphQL schema does; what goes in and out has a name for each way."""
+    found, _, way = name.partition("-")
+    return f"{found}Input" if way == "Input" else PUBLIC_NAMES.get(found, found)
+
+
 def tidy(value: Any) -> Any:
     """Use public names, write nullable values in short, and leave out what only repeats."""
     if isinstance(value, str) and value.startswith(ROOT):
         name = value.removeprefix(ROOT)
-        return f"{ROOT}{PUBLIC_NAMES.get(name, name)}"
+        return f"{ROOT}{public_name(name)}"
     if isinstance(value, list):
         return [tidy(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.documents.base import Document
 from app.rest.answers import JSON, Outcome
 from app.rest.queries import NoQuery, Query
 from app.sse import EVENT_STREAM
@@ -36,7 +35,8 @@ class Body:
     """What a client sends to an endpoint.
 
     `model` is what the service validates with; `ids` and `moments` name the fields, dotted, that
-    hold ids and moments, also inside of lists;
+    hold ids and moments, also inside of lists; `takes_null` says that a null asks for the
+    default, as an absent field does;
     `defaults` are values of this door where they differ from the model's.
     """
 
@@ -47,6 +47,7 @@ class Body:
     moments: Sequence[str] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_required: bool = True
+    takes_null: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Success:
     """
 
     description: str
-    document: type[Document] | None = None
+    document: Any = None
     stream: Any = None
     media: str | None = None
     headers: Sequence[str] = ()

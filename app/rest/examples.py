@@ -104,3 +104,55 @@ BEHAVIOR_ADJUSTED: Json = {
     "conflicts": [],
     "dryRun": False,
 }
+
+SAVE_MEMORY: Json = {
+    "content": "Ada prefers short answers.",
+    "metadata": {"customer": {"name": "Ada", "tier": 3}},
+}
+MEMORY: Json = {
+    "id": "mem_AaIFXz8VcACsdR9kYc2WNw",
+    "kind": "USER_DATA",
+    "content": "Ada prefers short answers.",
+    "metadata": {"customer": {"name": "Ada", "tier": 3}},
+    "agent": None,
+    "conversation": None,
+    "source": {
+        "createdBy": "local",
+        "run": None,
+        "message": None,
+        "derivedFrom": [],
+        "trusted": True,
+    },
+    "artifacts": [],
+    "pinned": False,
+    "recallable": True,
+    "validFrom": "2026-11-22T09:30:00.000Z",
+    "validTo": None,
+    "supersededBy": None,
+    "expiresAt": None,
+    "forgottenAt": None,
+    "tokenCount": 7,
+    "recallCount": 0,
+    "lastRecalledAt": None,
+    "version": 1,
+    "createdAt": "2026-11-22T09:30:00.000Z",
+    "updatedAt": "2026-11-22T09:30:00.000Z",
+}
+MEMORY_FOUND: Json = {
+    "hits": [
+        {
+            "memory": MEMORY,
+            "rank": 1,
+            "score": {
+                "total": 0.82,
+                "lexicalRank": 1,
+                "matchedTerms": ["ada"],
+                "vectorSimilarity": None,
+                "boosts": [],
+            },
+        }
+    ],
+    "tokenCount": 7,
+    "hybrid": False,
+    "durationMs": 2,
+}

@@ -61,11 +61,22 @@ def body_of(body: Body, components: Components) -> Json:
 
 def _query(model: type[Query]) -> Sequence[Json]:
     whole = tidy(model.model_json_schema(by_alias=True))
+    inner: Json = whole.get("$defs", {})
     needed: Sequence[str] = whole.get("required", ())
     return [
-        _parameter(name, dict(schema), is_required=name in needed, model=model)
+        _parameter(name, _inlined(schema, inner), is_required=name in needed, model=model)
         for name, schema in whole.get("properties", {}).items()
     ]
+
+
+def _inlined(schema: Json, inner: Json) -> Json:
+    """Put the enums that a list holds in place."""
+    found = dict(schema)
+    items: Json = found.get("items", {})
+    if "$ref" in items:
+        named = inner[items["$ref"].rpartition("/")[2]]
+        found["items"] = {key: named[key] for key in ("type", "enum")}
+    return found
 
 
 def _parameter(name: str, schema: Json, *, is_required: bool, model: type[Query]) -> Json:

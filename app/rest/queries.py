@@ -9,9 +9,12 @@ from urllib.parse import parse_qsl
 from pydantic import BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
+from app.documents.base import id_pattern
 from domain.kernel.errors import FieldProblem, ValidationFailed
+from domain.kernel.moments import Instant
 from domain.kernel.paging import DEFAULT_SIZE, LARGEST_SIZE
 from domain.kernel.validation import ClientModel, Text, refusal, validated
+from schema.ids import Kind
 
 MOST_PARAMETERS = 100
 CURSOR_PATTERN = "^[0-9]{1,19}\\.[0-9a-f]{8}$"
@@ -35,10 +38,16 @@ def _flag(value: object) -> object:
     return value == "true"
 
 
+def _written(value: object) -> object:
+    return value.replace(" ", "+") if isinstance(value, str) else value
+
+
 WholeText = Annotated[int, BeforeValidator(_whole)]
 """A whole number in an address."""
 FlagText = Annotated[bool, BeforeValidator(_flag)]
 """`true` or `false` in an address."""
+MomentQuery = Annotated[Instant, BeforeValidator(_written)]
+"""A moment in an address, in microseconds; `+` stands for a blank there and is taken back."""
 After = Annotated[
     Text,
     Field(
@@ -46,10 +55,15 @@ After = Annotated[
         description="Cursor of the last item seen; absent starts with the first.",
     ),
 ]
-First = Annotated[
+PageSize = Annotated[
     WholeText,
     Field(ge=1, le=LARGEST_SIZE, description="Most items of the page."),
 ]
+
+
+def of_kind(kind: Kind) -> Any:
+    """Describe a text as an id of a kind; the endpoint decodes it."""
+    return Field(json_schema_extra={"pattern": id_pattern(kind)})
 
 
 class Query(ClientModel):
@@ -69,7 +83,7 @@ class NoQuery(Query):
 class PageQuery(Query):
     """Which part of a list."""
 
-    first: First = DEFAULT_SIZE
+    first: PageSize = DEFAULT_SIZE
     after: After | None = None
 
 

@@ -94,7 +94,7 @@ async def test_a_dry_run_changes_nothing(world: RestWorld):
         ({"add": [{}]}, "add.0.statement", "Give a value"),
         ({"add": [{"statement": " "}]}, "add.0.statement", "Give at least one character"),
         ({"add": [{"statement": "x", "colour": 1}]}, "add.0.colour", "no such field"),
-        ({"add": [{"statement": "x", "expiresAt": 1}]}, "add.0.expiresAt", "moment as text"),
+        ({"add": [{"statement": "x", "expiresAt": 1}]}, "add.0.expiresAt", "is no moment"),
         ({"add": [{"statement": "x", "expiresAt": "now"}]}, "add.0.expiresAt", "is no moment"),
         (
             {"add": [{"statement": "x", "expiresAt": "2001-01-01T00:00:00Z"}]},
