@@ -77,6 +77,33 @@ async def test_a_cut_stream_goes_on_without_a_gap_or_a_repeat(client: RestClient
     assert [event async for event in client.events(run["id"], after=seen[-1]["cursor"])] == []
 
 
+async def test_what_rest_remembers_graphql_finds(gob: GobProcess, client: RestClient):
+    saved = await client.post("/memory/save", {"content": "The gate code is 4711."})
+
+    async with Client.of(gob) as other:
+        document = "query ($q: String!) { searchMemory(input: {query: $q}) { hits { memory {"
+        found = await other.ask(f"{document} id content }} }} }} }}", {"q": "gate code"})
+    hits = (await client.get("/memory/query", params={"q": "gate code"}))["hits"]
+
+    assert found["searchMemory"]["hits"] == [
+        {"memory": {"id": saved["id"], "content": "The gate code is 4711."}}
+    ]
+    assert [hit["memory"] for hit in hits] == [saved]
+
+
+async def test_behavior_that_rest_adjusts_graphql_shows(gob: GobProcess, client: RestClient):
+    done = await client.post("/behavior/adjust", {"add": [{"statement": "Be brief."}]})
+
+    async with Client.of(gob) as other:
+        shown = await other.ask("{ behaviorProfile { version rules { id statement } } }")
+
+    (rule,) = done["diff"]["added"]
+    assert shown["behaviorProfile"] == {
+        "version": done["profile"]["version"],
+        "rules": [{"id": rule["id"], "statement": "Be brief."}],
+    }
+
+
 async def test_a_run_is_stopped_by_a_post_without_a_body(client: RestClient):
     run = await client.execute(SLOW, model=SIMULATED, waitSeconds=0)
 
@@ -105,6 +132,10 @@ async def test_the_trace_of_curl_is_in_the_answer_the_events_and_the_log(gob: Go
         ("POST", "/agents/execute", {"content": b"x" * 10_000_000}, 413, "BODY_TOO_LARGE"),
         ("POST", "/agents/execute", {"content": b"{"}, 400, "BAD_REQUEST"),
         ("POST", "/agents/execute", {"content": b"{}"}, 422, "VALIDATION_FAILED"),
+        ("POST", "/memory/save", {"content": b'{"content": " "}'}, 422, "VALIDATION_FAILED"),
+        ("POST", "/memory/save", {"content": b'{"metadata": 5}'}, 422, "VALIDATION_FAILED"),
+        ("POST", "/behavior/adjust", {"content": b'{"add": [{}]}'}, 422, "VALIDATION_FAILED"),
+        ("GET", "/memory/query?query=x", {}, 422, "VALIDATION_FAILED"),
         ("POST", "/agents/execute?x=1", {"content": b"{}"}, 422, "VALIDATION_FAILED"),
         ("GET", "/runs/run_1", {}, 404, "NOT_FOUND"),
         ("GET", "/nothing", {}, 404, "NOT_FOUND"),

@@ -83,4 +83,11 @@ async def test_the_commands_of_the_page_do_what_it_says(gob: GobProcess, client:
         ("GET", run, 200),
         ("POST", f"{run}/cancel", 409),
     ]
-    assert answers[-1] == ("POST", "/agents/execute", 422)
+    assert [(method, path.partition("?")[0], status) for method, path, status in answers[6:]] == [
+        ("POST", "/memory/save", 201),
+        ("GET", "/memory/query", 200),
+        ("GET", "/memory/query", 200),
+        ("POST", "/behavior/adjust", 200),
+        ("GET", "/behavior", 200),
+        ("POST", "/agents/execute", 422),
+    ]

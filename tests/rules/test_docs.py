@@ -29,7 +29,18 @@ EXPLORER_TABS = ROOT / "app" / "graphql" / "explorer" / "build" / "tabs.js"
 TABS = 5
 
 # Variables of make, of the tests and of shells in examples, which are no settings.
-OTHER_NAMES = {ENV_FILE_KEY, "ARGS", "PYTHON", "UPGRADE", "GOB_SOAK", "CI", "API", "KEY", "RUN"}
+OTHER_NAMES = {
+    ENV_FILE_KEY,
+    "ARGS",
+    "PYTHON",
+    "UPGRADE",
+    "GOB_SOAK",
+    "CI",
+    "API",
+    "KEY",
+    "RUN",
+    "PATH",
+}
 
 
 @pytest.fixture(scope="module")
