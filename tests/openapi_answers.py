@@ -25,7 +25,7 @@ PROBLEM = "application/problem+json"
 EVENTS = "text/event-stream"
 _NAME = "urn:openapi"
 _FORMATS = FormatChecker()
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 Json = dict[str, Any]
 

@@ -14,6 +14,7 @@ from app.rest.openapi import describe
 from app.rest.pages import Pages
 from app.rest.problem_page import problem_page
 from app.rest.runs import RUN_ENDPOINTS
+from app.rest.tasks import TASK_ENDPOINTS
 from app.rest.yaml_text import to_yaml
 from app.settings import PROJECT_ROOT
 from resolvers.root import build_schema
@@ -21,7 +22,12 @@ from resolvers.root import build_schema
 OPENAPI = Path("docs/api/openapi.yaml")
 PROBLEMS = Path("docs/api/problems.md")
 
-NOUNS: Sequence[Endpoint] = (*RUN_ENDPOINTS, *BEHAVIOR_ENDPOINTS, *MEMORY_ENDPOINTS)
+NOUNS: Sequence[Endpoint] = (
+    *RUN_ENDPOINTS,
+    *TASK_ENDPOINTS,
+    *BEHAVIOR_ENDPOINTS,
+    *MEMORY_ENDPOINTS,
+)
 
 
 def all_endpoints(words: GraphQLSchema) -> Sequence[Endpoint]:

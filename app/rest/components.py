@@ -1,6 +1,6 @@
 """JSON Schemas of documents and bodies, with the names and words of the GraphQL schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from graphql import GraphQLEnumType, GraphQLNamedType, GraphQLSchema
@@ -15,18 +15,35 @@ Mode = Literal["validation", "serialization"]
 ROOT = "#/components/schemas/"
 
 PUBLIC_NAMES: Mapping[str, str] = {
+    "AdhocSpec": "AdhocScheduleInput",
     "Adjustment": "AdjustBehaviorInput",
     "AgentChoice": "AgentRef",
+    "RunNowBody": "RunTaskNowInput",
     "SaveSpec": "SaveMemoryInput",
+    "ScheduleSpec": "ScheduleInput",
+    "ScheduledSpec": "CronScheduleInput",
     "CancelSpec": "CancelRunInput",
+    "CronFields": "CronFieldsInput",
+    "CronSpec": "CronInput",
     "ExecuteSpec": "ExecuteAgentInput",
     "LimitsSpec": "RunLimitsInput",
     "ModelChoice": "ModelInput",
     "NewRule": "BehaviorRuleInput",
+    "NewTask": "CreateTaskInput",
+    "PlannedSpec": "PlannedScheduleInput",
     "RuleUpdate": "BehaviorRuleUpdate",
     "Strategy": "AdjustStrategy",
 }
 """Names of the GraphQL schema for models that are called otherwise inside."""
+WORDS_OF: Mapping[str, Sequence[str]] = {
+    "FlatTask": (
+        "CreateTaskInput",
+        "AdhocScheduleInput",
+        "PlannedScheduleInput",
+        "CronScheduleInput",
+    ),
+}
+"""GraphQL types whose words describe the fields of a model that has no type of its own."""
 
 # Pydantic 2.14 writes a bound by its own name where a validator stands before it.
 _BOUNDS = {
@@ -57,6 +74,8 @@ class Components:
             self._refs[id(model)] = schema if "$ref" in schema else self._named(schema)
         for name, schema in self._schemas.items():
             _describe(schema, words.get_type(name))
+            for known in WORDS_OF.get(name, ()):
+                _describe_fields(schema, words.get_type(known))
 
     def ref(self, model: Any) -> Json:
         """Return a reference to the schema of a model."""
@@ -67,31 +86,20 @@ class Components:
         return dict(sorted(self._schemas.items()))
 
     def adjust(self, body: Body) -> None:
-        """Say what this door adds to a body's model: its defaults, and which texts are ids."""
-        schema = self._resolved(self.ref(body.model))
-        for name, default in body.defaults.items():
-            schema["properties"][name]["default"] = default
-        for path, kind in body.ids.items():
-            self._part(schema, path)["pattern"] = id_pattern(kind)
-        for path in body.moments:
-            part = self._part(schema, path)
-            kinds = ["string", "null"] if isinstance(part["type"], list) else "string"
-            kept = {key: part[key] for key in ("description",) if key in part}
-            part.clear()
-            part.update(type=kinds, format="date-time", **kept)
+        """Say what this door adds to a body's model: defaults, ids, moments and nulls."""
+        for schema in self._forms(self.ref(body.model)):
+            for name, default in body.defaults.items():
+                schema["properties"][name]["default"] = default
+            for path, kind in body.ids.items():
+                self._part(schema, path)["pattern"] = id_pattern(kind)
+            for path in body.moments:
+                _make_moment(self._part(schema, path))
+            if body.takes_null:
+                _allow_null(schema)
 
-        if body.takes_null:
-            self._allow_null(schema)
-
-    def _allow_null(self, schema: Json) -> None:
-        """Let every field that need not be there be null."""
-        for name, part in schema["properties"].items():
-            if name in schema["required"]:
-                continue
-            if isinstance(part.get("type"), str):
-                part["type"] = [part["type"], "null"]
-            elif "$ref" in part:
-                part["anyOf"] = [{"$ref": part.pop("$ref")}, {"type": "null"}]
+    def _forms(self, schema: Json) -> Sequence[Json]:
+        """The schemas of a body: one, or each of a union."""
+        return [self._resolved(one) for one in schema.get("anyOf", [schema])]
 
     def _part(self, schema: Json, path: str) -> Json:
         """Find the schema of a field by its dotted path, in lists of their items."""
@@ -115,6 +123,25 @@ class Components:
             if "$ref" in one:
                 return self._schemas[one["$ref"].removeprefix(ROOT)]
         return schema
+
+
+def _make_moment(part: Json) -> None:
+    """Describe as text what the service takes in microseconds."""
+    kinds = ["string", "null"] if isinstance(part["type"], list) else "string"
+    kept = {key: part[key] for key in ("description",) if key in part}
+    part.clear()
+    part.update(type=kinds, format="date-time", **kept)
+
+
+def _allow_null(schema: Json) -> None:
+    """Let every field that need not be there be null."""
+    for name, part in schema["properties"].items():
+        if name in schema["required"]:
+            continue
+        if isinstance(part.get("type"), str):
+            part["type"] = [part["type"], "null"]
+        elif "$ref" in part:
+            part["anyOf"] = [{"$ref": part.pop("$ref")}, {"type": "null"}]
 
 
 def public_name(name: str) -> str:
@@ -165,7 +192,10 @@ def _describe(schema: Json, words: GraphQLNamedType | None) -> None:
     if isinstance(words, GraphQLEnumType):
         lines = [f"- `{name}`: {value.description}" for name, value in words.values.items()]
         schema["description"] = "\n".join([words.description or "", "", *lines])
-        return
+    _describe_fields(schema, words)
+
+
+def _describe_fields(schema: Json, words: GraphQLNamedType | None) -> None:
     fields = cast("Mapping[str, Any]", getattr(words, "fields", {}))
     for name, part in schema.get("properties", {}).items():
         if name in fields and "description" not in part:

@@ -8,7 +8,6 @@ from app.rest.answers import JSON, Outcome
 from app.rest.queries import NoQuery, Query
 from app.sse import EVENT_STREAM
 from domain.access.scopes import Scope
-from domain.kernel.validation import ClientModel
 from schema.ids import Kind
 
 if TYPE_CHECKING:
@@ -34,13 +33,13 @@ class Example:
 class Body:
     """What a client sends to an endpoint.
 
-    `model` is what the service validates with; `ids` and `moments` name the fields, dotted, that
-    hold ids and moments, also inside of lists; `takes_null` says that a null asks for the
-    default, as an absent field does;
-    `defaults` are values of this door where they differ from the model's.
+    `model` is what the service validates with, or a union of such forms. `ids` and `moments` name
+    the fields, dotted, that hold ids and moments, also inside of lists; `takes_null` says that a
+    null asks for the default, as an absent field does; `defaults` are values of this door where
+    they differ from the model's.
     """
 
-    model: type[ClientModel]
+    model: Any
     example: Example
     more_examples: Sequence[Example] = ()
     ids: Mapping[str, Kind] = field(default_factory=dict[str, Kind])

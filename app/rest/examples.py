@@ -156,3 +156,83 @@ MEMORY_FOUND: Json = {
     "hybrid": False,
     "durationMs": 2,
 }
+
+CREATE_TASK: Json = {
+    "name": "Morning report",
+    "agent": {"slug": "default"},
+    "instruction": "What is 12% of 300?",
+    "type": "scheduled",
+    "cron": {"minute": "0", "hour": "9", "weekday": "mon-fri"},
+    "timezone": "Europe/Berlin",
+}
+CREATE_PLANNED_TASK: Json = {
+    "name": "Once",
+    "agent": {"slug": "default"},
+    "instruction": "What is 2 + 2?",
+    "type": "planned",
+    "times": ["2099-01-01T09:00:00+01:00"],
+}
+CREATE_NESTED_TASK: Json = {
+    "name": "On demand",
+    "agent": {"slug": "default"},
+    "instruction": "What is 2 + 2?",
+    "schedule": {"adhoc": {"runNow": False}},
+}
+RUN_TASK: Json = {"inputs": {"month": "November"}}
+TASK: Json = {
+    "id": "task_AaIFXz8VcACsdR9kYc2WNw",
+    "name": "Morning report",
+    "status": "ACTIVE",
+    "pauseReason": None,
+    "agent": {"id": "agent_AaIFXz8VcACsdR9kYc2WNw"},
+    "conversation": None,
+    "instruction": "What is 12% of 300?",
+    "inputs": {},
+    "schedule": {
+        "type": "scheduled",
+        "summary": "At 09:00, Monday to Friday, Europe/Berlin",
+        "expression": "0 9 * * mon-fri",
+        "timezone": "Europe/Berlin",
+    },
+    "startsAt": None,
+    "endsAt": None,
+    "retry": {
+        "maxAttempts": 1,
+        "backoffSeconds": 30,
+        "maxBackoffSeconds": 3600,
+        "retryOn": ["MODEL_RATE_LIMITED", "MODEL_UNAVAILABLE"],
+    },
+    "overlapPolicy": "SKIP",
+    "missedRunPolicy": "RUN_ONCE",
+    "graceSeconds": 60,
+    "timeoutSeconds": 900,
+    "jitterSeconds": 0,
+    "maxConcurrency": 1,
+    "priority": 5,
+    "nextRunAt": "2026-11-23T08:00:00.000Z",
+    "consecutiveFailures": 0,
+    "pauseAfterFailures": None,
+    "metadata": {},
+    "version": 1,
+    "createdAt": "2026-11-22T09:30:00.000Z",
+    "updatedAt": "2026-11-22T09:30:00.000Z",
+}
+TASK_PAGE: Json = {
+    "nodes": [TASK],
+    "pageInfo": {
+        "hasNextPage": False,
+        "hasPreviousPage": False,
+        "startCursor": "WyI0YjFhIiwxXQ",
+        "endCursor": "WyI0YjFhIiwxXQ",
+    },
+}
+OCCURRENCE: Json = {
+    "id": "occ_AaIFXz8VcACsdR9kYc2WNw",
+    "task": {"id": TASK["id"]},
+    "trigger": "MANUAL",
+    "scheduledFor": "2026-11-22T09:30:00.000Z",
+    "status": "RUNNING",
+    "reason": None,
+    "run": {"id": RUN["id"]},
+}
+OCCURRENCE_ENDED: Json = {**OCCURRENCE, "status": "SUCCEEDED"}

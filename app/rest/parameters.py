@@ -70,12 +70,13 @@ def _query(model: type[Query]) -> Sequence[Json]:
 
 
 def _inlined(schema: Json, inner: Json) -> Json:
-    """Put the enums that a list holds in place."""
+    """Put enums in place of references to them, also where a list holds them."""
     found = dict(schema)
-    items: Json = found.get("items", {})
-    if "$ref" in items:
-        named = inner[items["$ref"].rpartition("/")[2]]
-        found["items"] = {key: named[key] for key in ("type", "enum")}
+    if "$ref" in found:
+        named = inner[found.pop("$ref").rpartition("/")[2]]
+        found.update({key: named[key] for key in ("type", "enum")})
+    if "items" in found:
+        found["items"] = _inlined(found["items"], inner)
     return found
 
 

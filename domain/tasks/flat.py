@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from domain.agents.changes import merged
 from domain.kernel.errors import FieldProblem, ValidationFailed
@@ -44,7 +44,9 @@ CronText = Annotated[
 class FlatTask(TaskFields):
     """A new task, its schedule by `type`: with `times`, or with `cron` and a `timezone`."""
 
-    type: Literal["adhoc", "planned", "scheduled"]
+    type: Annotated[
+        Literal["adhoc", "planned", "scheduled"], Field(description="Kind of schedule.")
+    ]
     run_now: Flag | None = None
     times: Times | None = None
     cron: CronText | None = None

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from domain.kernel.moments import Instant
-from domain.kernel.validation import ClientModel, Flag, Text, refusal
+from domain.kernel.validation import ClientModel, Flag, Text, exactly_one_of, refusal
 from domain.tasks.cron import (
     FIELD_NAMES,
     CronError,
@@ -98,6 +98,8 @@ class CronFields(ClientModel):
 class CronSpec(ClientModel):
     """A cron schedule, as a line or by field."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("expression", "fields"))
+
     expression: Expression | None = None
     fields_: CronFields | None = Field(default=None, alias="fields")
 
@@ -128,6 +130,8 @@ class ScheduledSpec(ClientModel):
 
 class ScheduleSpec(ClientModel):
     """When a task is due; exactly one."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("adhoc", "planned", "scheduled"))
 
     adhoc: AdhocSpec | None = None
     planned: PlannedSpec | None = None

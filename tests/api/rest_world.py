@@ -31,7 +31,7 @@ from tests.openapi_answers import DescribedAnswers
 
 ROOT = "/api/v1"
 PAGE = "http://localhost:5173"
-TABLES = ("run", "run_step", "event", "message", "idempotency")
+TABLES = ("run", "run_step", "event", "message", "idempotency", "memory", "task", "occurrence")
 
 
 @dataclass(kw_only=True)

@@ -12,6 +12,7 @@ from tests.e2e.stored import counts
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SLOW = '{"tokens": 40, "delay_s": 0.05}'
+BAD_VALUE = "VALIDATION_FAILED"
 SIMULATED = {"provider": "simulated", "name": "simulated"}
 
 
@@ -104,6 +105,34 @@ async def test_behavior_that_rest_adjusts_graphql_shows(gob: GobProcess, client:
     }
 
 
+async def test_a_task_that_rest_makes_and_starts_graphql_shows(gob: GobProcess, client: RestClient):
+    task = await client.post(
+        "/tasks",
+        {
+            "name": "Report",
+            "agent": {"slug": "default"},
+            "instruction": "What is 12% of 300?",
+            "type": "scheduled",
+            "cron": {"minute": "0", "hour": "9"},
+            "timezone": "Asia/Tokyo",
+        },
+    )
+
+    occurrence = await client.post(f"/tasks/{task['id']}/run", {"waitSeconds": 30})
+
+    assert (occurrence["status"], occurrence["trigger"]) == ("SUCCEEDED", "MANUAL")
+    async with Client.of(gob) as other:
+        document = (
+            "query ($id: ID!) { task(id: $id) { nextRunAt lastOccurrence { id run { id } } } }"
+        )
+        shown = (await other.ask(document, {"id": task["id"]}))["task"]
+    assert shown == {
+        "nextRunAt": task["nextRunAt"],
+        "lastOccurrence": {"id": occurrence["id"], "run": occurrence["run"]},
+    }
+    assert (await client.send("DELETE", f"/tasks/{task['id']}")).status_code == 204
+
+
 async def test_a_run_is_stopped_by_a_post_without_a_body(client: RestClient):
     run = await client.execute(SLOW, model=SIMULATED, waitSeconds=0)
 
@@ -131,12 +160,15 @@ async def test_the_trace_of_curl_is_in_the_answer_the_events_and_the_log(gob: Go
     [
         ("POST", "/agents/execute", {"content": b"x" * 10_000_000}, 413, "BODY_TOO_LARGE"),
         ("POST", "/agents/execute", {"content": b"{"}, 400, "BAD_REQUEST"),
-        ("POST", "/agents/execute", {"content": b"{}"}, 422, "VALIDATION_FAILED"),
-        ("POST", "/memory/save", {"content": b'{"content": " "}'}, 422, "VALIDATION_FAILED"),
-        ("POST", "/memory/save", {"content": b'{"metadata": 5}'}, 422, "VALIDATION_FAILED"),
-        ("POST", "/behavior/adjust", {"content": b'{"add": [{}]}'}, 422, "VALIDATION_FAILED"),
-        ("GET", "/memory/query?query=x", {}, 422, "VALIDATION_FAILED"),
-        ("POST", "/agents/execute?x=1", {"content": b"{}"}, 422, "VALIDATION_FAILED"),
+        ("POST", "/agents/execute", {"content": b"{}"}, 422, BAD_VALUE),
+        ("POST", "/tasks", {"content": b'{"type": "scheduled", "cron": "x"}'}, 422, BAD_VALUE),
+        ("GET", "/tasks?page=2", {}, 422, BAD_VALUE),
+        ("DELETE", "/tasks/task_1", {}, 404, "NOT_FOUND"),
+        ("POST", "/memory/save", {"content": b'{"content": " "}'}, 422, BAD_VALUE),
+        ("POST", "/memory/save", {"content": b'{"metadata": 5}'}, 422, BAD_VALUE),
+        ("POST", "/behavior/adjust", {"content": b'{"add": [{}]}'}, 422, BAD_VALUE),
+        ("GET", "/memory/query?query=x", {}, 422, BAD_VALUE),
+        ("POST", "/agents/execute?x=1", {"content": b"{}"}, 422, BAD_VALUE),
         ("GET", "/runs/run_1", {}, 404, "NOT_FOUND"),
         ("GET", "/nothing", {}, 404, "NOT_FOUND"),
         ("PUT", "/runs/run_1", {}, 405, "METHOD_NOT_ALLOWED"),

@@ -8,7 +8,7 @@ from tests.e2e.gob_process import TRACEBACK, GobProcess, clean_settings
 
 ROOT = Path(__file__).parents[2]
 SEED = 20261122
-EXAMPLES = 15
+EXAMPLES = 8
 DEADLINE_S = 120
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.e2e.gob_process import GobProcess
 from tests.e2e.rest_client import RestClient
-from tests.openapi_answers import ROOT
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "use-rest.md"
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ASSIGNED = re.compile(r"^[A-Z]+=.*$", re.MULTILINE)
 A_CURSOR = "1.946b3c66"
 
 
@@ -30,11 +30,12 @@ async def client(gob: GobProcess) -> AsyncGenerator[RestClient, None]:
 
 
 def commands() -> Iterator[str]:
-    """The page's curl commands from top to bottom, one a line."""
-    for block in SHELL.findall(PAGE.read_text()):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("curl"):
-                yield line
+    """The page's curl commands from top to bottom, each whole."""
+    for text in SHELL.findall(PAGE.read_text()):
+        block = ASSIGNED.sub("", text)
+        for command in re.split(r"^(?=curl )", block.replace("\\\n", " "), flags=re.MULTILINE):
+            if command.startswith("curl "):
+                yield command
 
 
 def request_of(command: str, words: Mapping[str, str]) -> tuple[str, str, dict[str, Any]]:
@@ -61,32 +62,33 @@ def request_of(command: str, words: Mapping[str, str]) -> tuple[str, str, dict[s
 
 async def test_the_commands_of_the_page_do_what_it_says(gob: GobProcess, client: RestClient):
     words = {"$API": "", "$KEY": gob.key}
-    answers = []
+    shown = []
 
     for command in commands():
         method, path, given = request_of(command, words)
         answer = await client.send(method, path, **given)
-        answers.append((method, path, answer.status_code))
+        plain = re.sub(r"_[\w-]{22}", "_ID", path.partition("?")[0])
+        shown.append((method, plain, answer.status_code))
         if "location" in answer.headers:
-            words["$RUN"] = answer.headers["location"].removeprefix(f"{ROOT}/runs/")
+            _, _, noun, ident = answer.headers["location"].removeprefix("/").split("/")
+            words[{"runs": "$RUN", "tasks": "$TASK"}[noun]] = ident
         if "id: " in answer.text:
             words[A_CURSOR] = answer.text.partition("id: ")[2].partition("\n")[0]
 
-    run = f"/runs/{words.get('$RUN')}"
-    assert answers[:3] == [
+    assert shown == [
         ("POST", "/agents/execute", 200),
         ("POST", "/agents/execute", 202),
         ("POST", "/agents/execute", 200),
-    ]
-    assert answers[3:6] == [
-        ("GET", f"{run}/events", 200),
-        ("GET", run, 200),
-        ("POST", f"{run}/cancel", 409),
-    ]
-    assert [(method, path.partition("?")[0], status) for method, path, status in answers[6:]] == [
+        ("GET", "/runs/run_ID/events", 200),
+        ("GET", "/runs/run_ID", 200),
+        ("POST", "/runs/run_ID/cancel", 409),
         ("POST", "/memory/save", 201),
         ("GET", "/memory/query", 200),
         ("GET", "/memory/query", 200),
+        ("POST", "/tasks", 201),
+        ("GET", "/tasks", 200),
+        ("POST", "/tasks/task_ID/run", 202),
+        ("DELETE", "/tasks/task_ID", 204),
         ("POST", "/behavior/adjust", 200),
         ("GET", "/behavior", 200),
         ("POST", "/agents/execute", 422),
