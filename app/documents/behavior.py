@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from app.documents.base import Document, MomentText, id_field, moment_text
+from app.documents.base import Document, MomentText, Reference, id_field, moment_text
 from domain.behavior import service
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from schema.ids import Kind, encode_id
@@ -110,6 +110,33 @@ class BehaviorProfile(Document):
             rules=[] if version is None else _rules(service.read(version.rules)),
             created_at=format_moment(row.created_at),
             updated_at=format_moment(row.updated_at),
+        )
+
+
+class BehaviorVersion(Document):
+    """Rules of a profile as they were saved once."""
+
+    id: Annotated[str, id_field(Kind.BEHAVIOR_VERSION)]
+    profile: Reference
+    version: int
+    rules: list[BehaviorRule]
+    restored_from: int | None
+    comment: str | None
+    created_by: str
+    created_at: MomentText
+
+    @classmethod
+    def of(cls, row: BehaviorVersionRow) -> Self:
+        """Show a version."""
+        return cls(
+            id=encode_id(Kind.BEHAVIOR_VERSION, row.id),
+            profile=Reference.of(Kind.BEHAVIOR_PROFILE, row.profile_id),
+            version=row.version,
+            rules=_rules(service.read(row.rules)),
+            restored_from=row.restored_from,
+            comment=row.comment,
+            created_by=row.created_by,
+            created_at=format_moment(row.created_at),
         )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from app.documents.base import Document, MomentText, id_field
+from app.documents.behavior import BehaviorVersion
+from app.documents.memory import Memory
 from app.documents.run_events import (
     Retrying,
     RunFailed,
@@ -16,8 +18,11 @@ from app.documents.run_events import (
     ToolCallStarted,
     UsageUpdated,
 )
+from app.documents.tasks import Occurrence, Task
 from domain.kernel.json_schema import PlainSchema
 from domain.kernel.validation import ClientModel, Text
+from domain.memory.writes import MemoryAction
+from domain.tasks.state import TaskChange
 from schema.ids import Kind
 
 SubscriptionId = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
@@ -30,6 +35,9 @@ class EventName(StrEnum):
 
     AGENT_TOKEN = "agent.token"  # noqa: S105 - the name of an event
     RUN_UPDATE = "run.update"
+    TASK_UPDATE = "task.update"
+    MEMORY_UPDATE = "memory.update"
+    BEHAVIOR_UPDATE = "behavior.update"
 
 
 class Subscribe(ClientModel):
@@ -42,6 +50,9 @@ class Subscribe(ClientModel):
     )
     run_id: Given | None = Field(
         default=None, description="Only events of this run, from its first on; ends with the run."
+    )
+    task_id: Given | None = Field(
+        default=None, description="Only updates of this task, and events of its runs."
     )
     after: Given | None = Field(
         default=None, description="Cursor of the last event seen; absent starts live."
@@ -134,6 +145,32 @@ RunUpdate: TypeAlias = Annotated[
 """What happened in a run, but for its text."""
 
 
+class TaskUpdate(Document):
+    """A task or one of its occurrences changed."""
+
+    change: TaskChange
+    task_id: Annotated[str, id_field(Kind.TASK)]
+    task: Task | None = Field(description="The task as it is now; null once deleted.")
+    occurrence: Occurrence | None = Field(
+        description="The occurrence; null when only the task changed."
+    )
+
+
+class MemoryUpdate(Document):
+    """A memory changed, whoever changed it."""
+
+    action: MemoryAction
+    memory_id: Annotated[str, id_field(Kind.MEMORY)]
+    memory: Memory | None = Field(description="The memory as it is now; null once erased.")
+
+
+class BehaviorUpdate(Document):
+    """A behavior profile has a new version in force."""
+
+    profile_id: Annotated[str, id_field(Kind.BEHAVIOR_PROFILE)]
+    version: BehaviorVersion
+
+
 class _EventFrame(Document):
     type: Literal["event"] = "event"
     id: str = Field(description="The subscription.")
@@ -156,7 +193,31 @@ class RunUpdateFrame(_EventFrame):
     data: RunUpdate
 
 
-EventFrame: TypeAlias = Annotated[AgentTokenFrame | RunUpdateFrame, Field(discriminator="event")]
+class TaskUpdateFrame(_EventFrame):
+    """A task or one of its occurrences changed."""
+
+    event: Literal[EventName.TASK_UPDATE]
+    data: TaskUpdate
+
+
+class MemoryUpdateFrame(_EventFrame):
+    """A memory changed."""
+
+    event: Literal[EventName.MEMORY_UPDATE]
+    data: MemoryUpdate
+
+
+class BehaviorUpdateFrame(_EventFrame):
+    """Other rules are in force."""
+
+    event: Literal[EventName.BEHAVIOR_UPDATE]
+    data: BehaviorUpdate
+
+
+EventFrame: TypeAlias = Annotated[
+    AgentTokenFrame | RunUpdateFrame | TaskUpdateFrame | MemoryUpdateFrame | BehaviorUpdateFrame,
+    Field(discriminator="event"),
+]
 ClientFrame: TypeAlias = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="type")]
 ServerFrame: TypeAlias = Subscribed | EventFrame | Complete | Resync | ErrorFrame | Pong
 

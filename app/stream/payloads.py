@@ -1,17 +1,25 @@
 """What an event looks like in a frame, made once for all who are told of it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
+from app.documents.behavior import BehaviorVersion
+from app.documents.memory import Memory
 from app.documents.run_events import run_event
-from app.stream.frames import AgentToken, EventName
-from domain.access.scopes import Scope
+from app.documents.tasks import Occurrence, Task
+from app.stream.frames import AgentToken, BehaviorUpdate, EventName, MemoryUpdate, TaskUpdate
+from domain.access.scopes import Principal, Scope
 from domain.events.cursors import encode_cursor
 from domain.events.records import EventRecord
 from domain.events.shared import Shared
+from domain.kernel.background import start_detached
+from domain.memory.writes import MemoryAction
 from domain.runs.state import EventType
+from domain.tasks.state import TaskChange
+from resolvers.services import Services
 from schema.ids import Kind, encode_id
 from schema.scalars import format_moment
 
@@ -32,7 +40,14 @@ KINDS: Mapping[EventName, EventKind] = {
         types=frozenset({EventType.TOKEN_DELTA, EventType.RETRYING}),
     ),
     EventName.RUN_UPDATE: EventKind(scope=Scope.RUNS_READ, types=frozenset(RUN_TYPES)),
+    EventName.TASK_UPDATE: EventKind(scope=Scope.TASKS_READ, types=frozenset({"TaskUpdate"})),
+    EventName.MEMORY_UPDATE: EventKind(scope=Scope.MEMORY_READ, types=frozenset({"MemoryUpdate"})),
+    EventName.BEHAVIOR_UPDATE: EventKind(
+        scope=Scope.BEHAVIOR_READ, types=frozenset({"BehaviorUpdate"})
+    ),
 }
+RUN_EVENTS = frozenset({EventName.AGENT_TOKEN, EventName.RUN_UPDATE})
+"""What a run's id narrows."""
 
 Part = tuple[EventName, str]
 """The name of an event, and its frame from the name on, without the closing brace."""
@@ -41,12 +56,74 @@ Part = tuple[EventName, str]
 class Payloads:
     """Turns records into frames; belongs to a process, so that all sockets share the work."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._parts = Shared(_parts)
+        self._loading = Shared(self._begin)
 
     async def of(self, record: EventRecord, names: frozenset[EventName]) -> list[str]:
-        """Frames of a record for a subscription to `names`, each without its head."""
-        return [text for name, text in self._parts.of(record) if name in names]
+        """Frames of a record for a subscription to `names`, each without its head.
+
+        What a frame shows as it is now is read once, for all who are told of it.
+        """
+        if record.run_id is not None:
+            parts = self._parts.of(record)
+        else:
+            parts = await asyncio.shield(self._loading.of(record))
+        return [text for name, text in parts if name in names]
+
+    def _begin(self, record: EventRecord) -> asyncio.Task[Sequence[Part]]:
+        return start_detached(self._load(record), name="stream-frame")
+
+    async def _load(self, record: EventRecord) -> Sequence[Part]:
+        reader = Principal(
+            workspace_id=record.workspace_id, key_id=None, name="stream", scopes=_READS
+        )
+        match record.type:
+            case "TaskUpdate":
+                name, shown = EventName.TASK_UPDATE, await self._task(reader, record)
+            case "MemoryUpdate":
+                name, shown = EventName.MEMORY_UPDATE, await self._memory(reader, record)
+            case "BehaviorUpdate":
+                name, shown = EventName.BEHAVIOR_UPDATE, await self._behavior(reader, record)
+            case _:
+                return ()
+        return () if shown is None else (_part(name, record, shown.json_bytes()),)
+
+    async def _task(self, reader: Principal, record: EventRecord) -> TaskUpdate:
+        data, tasks = record.data, self._services.tasks
+        row = await tasks.task(reader, data["taskId"])
+        occurrence_id = data.get("occurrenceId")
+        found = (
+            {} if occurrence_id is None else await tasks.occurrences_by_ids(reader, [occurrence_id])
+        )
+        occurrence = found.get(occurrence_id or "")
+        return TaskUpdate(
+            change=TaskChange(data["change"]),
+            task_id=encode_id(Kind.TASK, data["taskId"]),
+            task=None if row is None else Task.of(row),
+            occurrence=None if occurrence is None else Occurrence.of(occurrence),
+        )
+
+    async def _memory(self, reader: Principal, record: EventRecord) -> MemoryUpdate:
+        row = await self._services.memory.memory(reader, record.data["memoryId"])
+        return MemoryUpdate(
+            action=MemoryAction(record.data["action"]),
+            memory_id=encode_id(Kind.MEMORY, record.data["memoryId"]),
+            memory=None if row is None else Memory.of(row),
+        )
+
+    async def _behavior(self, reader: Principal, record: EventRecord) -> BehaviorUpdate | None:
+        row = await self._services.behavior.version(reader, record.data["versionId"])
+        if row is None:
+            return None
+        return BehaviorUpdate(
+            profile_id=encode_id(Kind.BEHAVIOR_PROFILE, row.profile_id),
+            version=BehaviorVersion.of(row),
+        )
+
+
+_READS = frozenset({Scope.TASKS_READ, Scope.MEMORY_READ, Scope.BEHAVIOR_READ})
 
 
 def _parts(record: EventRecord) -> Sequence[Part]:

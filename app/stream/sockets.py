@@ -28,9 +28,10 @@ from app.stream.frames import (
     Subscribed,
     Unsubscribe,
 )
-from app.stream.payloads import KINDS, Payloads
+from app.stream.payloads import KINDS, RUN_EVENTS, Payloads
 from app.wire import ClientGone, SocketClosed, Wire, close_socket, next_message, serve_socket
 from domain.access.scopes import Principal
+from domain.access.scopes import Scope as Permission
 from domain.events.cursors import encode_cursor
 from domain.events.feed import StreamItem, StreamResync
 from domain.events.records import EventRecord
@@ -51,6 +52,8 @@ from schema.ids import Kind, decode_id
 
 SUBPROTOCOL = "gob.stream"
 INTERNAL = "INTERNAL"
+MOST_RUNS_KNOWN = 1000
+NEVER_OF_A_TASK = frozenset({"MemoryUpdate", "BehaviorUpdate"})
 
 Authenticate = Callable[[str | None, Scope], Awaitable[Principal]]
 """Turns a key, or none, into a principal; raises Unauthenticated."""
@@ -81,7 +84,7 @@ class StreamSockets:
 
     def __init__(self, parts: StreamParts) -> None:
         self.parts = parts
-        self.payloads = Payloads()
+        self.payloads = Payloads(parts.services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
@@ -118,6 +121,7 @@ class _Connection:
         self._token = read_token(scope)
         self._following: dict[str, asyncio.Task[None]] = {}
         self._caller: Principal | None = None
+        self._tasks_of_runs: dict[str, str | None] = {}
 
     async def serve(self) -> None:
         """Let the client in, then read its frames to the end."""
@@ -187,14 +191,42 @@ class _Connection:
         services, principal = self._parts.services, self._principal
         place = await services.feed.place(principal.workspace_id, frame.after)
         if frame.run_id is not None:
+            if not RUN_EVENTS.issuperset(frame.events):
+                names = ", ".join(sorted(RUN_EVENTS))
+                message = f"It narrows {names}; subscribe to other events on their own."
+                raise ValidationFailed.of("runId", message)
             run_id = decode_id(Kind.RUN, frame.run_id, path="runId")
             if await services.runs.run(principal, run_id) is None:
                 raise NotFound("run", run_id, path=["runId"])
             return services.runs.stream(principal, run_id, after=frame.after)
+        if frame.task_id is not None:
+            await self._check_task(frame.task_id)
         types = frozenset[str]().union(*(KINDS[name].types for name in frame.events))
         return services.feed.follow_from(
             place, principal.workspace_id, types, trace_id=principal.trace.trace_id
         )
+
+    async def _check_task(self, task_id: str) -> None:
+        self._principal.needs(Permission.TASKS_READ)
+        raw = decode_id(Kind.TASK, task_id, path="taskId")
+        if await self._parts.services.tasks.task(self._principal, raw) is None:
+            raise NotFound("task", raw, path=["taskId"])
+
+    async def _concerns(self, task_id: str | None, record: EventRecord) -> bool:
+        """True for updates of the task and events of its runs, where a task is named."""
+        if task_id is None or record.type in NEVER_OF_A_TASK:
+            return True
+        raw = decode_id(Kind.TASK, task_id, path="taskId")
+        if record.run_id is None:
+            return record.data["taskId"] == raw
+        known = self._tasks_of_runs.get(record.run_id, "")
+        if known == "":
+            run = await self._parts.services.runs.run(self._principal, record.run_id)
+            known = None if run is None else run.task_id
+            if len(self._tasks_of_runs) >= MOST_RUNS_KNOWN:
+                self._tasks_of_runs.clear()
+            self._tasks_of_runs[record.run_id] = known
+        return known == raw
 
     async def _follow(self, frame: Subscribe, source: AsyncGenerator[StreamItem, None]) -> None:
         """Send one subscription's events; whatever goes wrong is an error frame."""
@@ -204,6 +236,8 @@ class _Connection:
             async with aclosing(source):
                 async for item in source:
                     if isinstance(item, EventRecord):
+                        if not await self._concerns(frame.task_id, item):
+                            continue
                         for text in await self._payloads.of(item, names):
                             await self._wire.text(head + text)
                     elif isinstance(item, StreamResync):
