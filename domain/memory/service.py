@@ -101,7 +101,7 @@ class MemoryService(MemoryQueries):
         given = {key: value for key, value in values.items() if value is not None}
         spec = validated(SaveSpec, given)
         check_code(spec.kind, spec.artifacts)
-        digest = digest_of(given) if spec.idempotency_key is not None else ""
+        digest = digest_of(spec.model_dump(mode="json")) if spec.idempotency_key else ""
         while True:
             known = await self._replayed(principal, spec, digest)
             if known is not None:
@@ -303,10 +303,10 @@ class MemoryService(MemoryQueries):
             return None
         sql = (
             "SELECT twin.id FROM memory AS twin WHERE twin.workspace_id = $1 AND twin.digest = $2"
-            f" AND {twin_state(row, '$3')} ORDER BY twin.id LIMIT 1"
+            f" AND {twin_state(row, now='$3', expiry='$4')} ORDER BY twin.id LIMIT 1"
         )
         expiry = () if row.expires_at is None else (row.expires_at,)
-        args = (principal.workspace_id, digest_of_memory(row), *expiry)
+        args = (principal.workspace_id, digest_of_memory(row), row.created_at, *expiry)
         found = await self._database.fetch(sql, *args)
         return (await self._rows(principal, [found[0][0]])).get(found[0][0]) if found else None
 

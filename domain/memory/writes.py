@@ -53,10 +53,6 @@ NOT EXISTS (
     WHERE twin.workspace_id = $2 AND twin.digest = $8 AND {state}
 )
 """
-TWIN_STATE = (
-    "twin.forgotten_at IS NULL AND twin.superseded_by IS NULL AND twin.valid_to IS NULL"
-    " AND {pinned} AND {expiry}"
-)
 _VERSION = """
 INSERT INTO memory_version (id, workspace_id, memory_id, version, action, changes, changed_by,
                             reason, created_at)
@@ -96,11 +92,14 @@ def digest_of_memory(row: MemoryRow, changed: Mapping[str, Any] | None = None) -
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def twin_state(row: MemoryRow, expiry: str) -> str:
-    """SQL that a memory equal to this one is in the same state; `expiry` is its placeholder."""
+def twin_state(row: MemoryRow, *, now: str, expiry: str) -> str:
+    """SQL that a memory equal to this one is in the same state, and in force; with placeholders."""
     pinned = "twin.pinned" if row.pinned else "NOT twin.pinned"
     lasts = "twin.expires_at IS NULL" if row.expires_at is None else f"twin.expires_at = {expiry}"
-    return TWIN_STATE.format(pinned=pinned, expiry=lasts)
+    return (
+        "twin.forgotten_at IS NULL AND twin.superseded_by IS NULL AND twin.valid_to IS NULL"
+        f" AND twin.valid_from <= {now} AND {pinned} AND {lasts}"
+    )
 
 
 def insert_memory(row: MemoryRow, *, may_repeat: bool) -> Statement:
@@ -120,7 +119,8 @@ def insert_memory(row: MemoryRow, *, may_repeat: bool) -> Statement:
         if values[column] is not None
     ]
     if not may_repeat:
-        conditions.append(_NO_EQUAL.format(state=twin_state(row, f"${place['expires_at']}")))
+        now, expiry = f"${place['created_at']}", f"${place['expires_at']}"
+        conditions.append(_NO_EQUAL.format(state=twin_state(row, now=now, expiry=expiry)))
     sql = _INSERT.format(conditions=" AND ".join(conditions) or "TRUE")
     return Statement(sql, tuple(values.values()), must_match=True)
 

@@ -267,6 +267,24 @@ async def test_a_memory_that_differs_in_anything_is_another_one(
     assert await world.count("memory") == 2
 
 
+async def test_what_will_be_true_one_day_does_not_stand_for_what_is_true_now(world: MemoryWorld):
+    await world.save("Tea at four", validFrom=world.clock.now_us() + 60 * SECOND_US)
+
+    saved = await world.service.save(ADMIN, {"content": "Tea at four"})
+
+    assert not saved.unchanged
+    assert await world.found("tea") == ["Tea at four"]
+
+
+async def test_a_key_is_repeated_by_what_means_the_same(world: MemoryWorld):
+    first = await world.service.save(ADMIN, {"content": "Tea", "idempotencyKey": "k1"})
+
+    said_in_full = {"content": "Tea", "kind": "USER_DATA", "pinned": False, "metadata": None}
+    again = await world.service.save(ADMIN, {**said_in_full, "idempotencyKey": "k1"})
+
+    assert (again.row.id, again.replayed) == (first.row.id, True)
+
+
 async def test_what_was_forgotten_can_be_saved_anew(world: MemoryWorld):
     first = await world.save("Tea at four")
     await world.service.forget(ADMIN, {"select": {"ids": [first.id]}})
