@@ -75,8 +75,19 @@ class PostgresDatabase(Database):
         return pool
 
     def transaction(self) -> Transacting:
-        """Open a transaction that commits at its end and rolls back on any exception."""
-        return self._transaction()
+        """Open a transaction that commits at its end and rolls back on any exception.
+
+        What it was for cannot be done again here, so a deadlock is for the caller to try again.
+        """
+        return self._once()
+
+    @asynccontextmanager
+    async def _once(self) -> AsyncGenerator[Transaction, None]:
+        try:
+            async with self._transaction() as transaction:
+                yield transaction
+        except asyncpg.DeadlockDetectedError as error:
+            raise Unavailable("The database is too busy.") from error
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[Transaction, None]:

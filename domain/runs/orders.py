@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+import structlog
+
 from domain.kernel.database import Database, Statement
+from domain.kernel.errors import Unavailable
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock, EventBus, JobQueue
 
 EXECUTE_JOB = "runs.execute"
 ORDERS_CHANNEL = "run-orders"
+
+log = structlog.get_logger("domain.runs.orders")
 
 _INSERT = """
 INSERT INTO run_order (id, workspace_id, run_id, kind, reason, created_by, created_at)
@@ -59,7 +64,11 @@ class RunOrders:
     async def tell(self, order: CancelOrder) -> None:
         """Hint the worker; a run that waits for its time ends now instead."""
         values = (order.run_id, self._clock.now_us())
-        await self._database.write([Statement(_DUE_NOW, values)])
+        try:
+            await self._database.write([Statement(_DUE_NOW, values)])
+        except Unavailable as error:
+            # The order itself is kept, and is read when the run's time has come.
+            log.warning("run.order_not_told", run_id=order.run_id, reason=error.message)
         self._queue.enqueue(EXECUTE_JOB, order.run_id)
         self.publish(order)
 

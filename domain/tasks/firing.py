@@ -6,10 +6,9 @@ times, moves them on and inserts their runs (DESIGN, I8); who comes second finds
 
 from collections.abc import Sequence
 
-import asyncpg
 import structlog
 
-from domain.kernel.database import Statement, Transaction, placeholders
+from domain.kernel.database import Statement, Transaction, WriteRefusedError, placeholders
 from domain.kernel.errors import Unavailable
 from domain.kernel.rows import fetch_rows
 from domain.kernel.tracing import new_trace
@@ -62,8 +61,6 @@ class TaskFiring:
             return await self._look(workspace_id)
         except Unavailable:
             raise
-        except asyncpg.DeadlockDetectedError:
-            return 0
         except Exception:  # the edge of a scheduler tick: the one at fault is found below
             log.exception("tasks.batch_failed", workspace_id=workspace_id)
         sql = (
@@ -78,8 +75,8 @@ class TaskFiring:
             return await self._look(workspace_id, task_id)
         except Unavailable:
             raise
-        except asyncpg.DeadlockDetectedError:
-            return 0
+        except WriteRefusedError:
+            return 0  # its conversation was deleted this very moment: the next look finds out
         except Exception as error:  # the edge of a scheduler tick: only this task is held
             log.exception("task.broken", task_id=task_id, workspace_id=workspace_id)
             await self._hold_broken(workspace_id, task_id, error)
