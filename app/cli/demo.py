@@ -43,10 +43,35 @@ mutation AdjustBehavior($input: AdjustBehaviorInput!) {
   }
 }
 """
+SAVE_MEMORY = """
+mutation SaveMemory($input: SaveMemoryInput!) {
+  saveMemory(input: $input) {
+    __typename
+    ... on MemorySuccess { unchanged }
+    ... on Error { code message }
+  }
+}
+"""
+FIND_TASKS = """
+query FindTasks($name: String!) {
+  tasks(filter: {search: $name}, first: 100) { nodes { name } }
+}
+"""
+CREATE_TASK = """
+mutation CreateTask($input: CreateTaskInput!) {
+  createTask(input: $input) {
+    __typename
+    ... on TaskSuccess { task { nextRunAt } }
+    ... on Error { code message }
+  }
+}
+"""
 LOOK = """
 {
   agents { nodes { slug name } }
   behaviorProfile { rules { statement } }
+  memories(first: 3) { nodes { kind content } }
+  tasks { nodes { name nextRunAt } }
   runs(first: 3) { nodes { status instruction output } }
 }
 """
@@ -58,13 +83,15 @@ AGENTS: Sequence[Mapping[str, object]] = (
         "description": "Reads figures and tables and says what they show.",
         "instructions": "Answer in one sentence. Take a tool for every number.",
         "allowedTools": ["calculate", "numbers_*", "csv_*", "unit_convert"],
+        # Its task fires each minute: it must never cost anything.
+        "model": {"provider": "offline", "name": "offline"},
     },
     {
         "slug": "librarian",
         "name": "Librarian",
         "description": "Finds things in texts, and keeps what matters.",
         "instructions": "Quote what you found, and say where.",
-        "allowedTools": ["text_*", "json_*", "file_*"],
+        "allowedTools": ["recall", "remember", "text_*", "json_*", "file_*"],
     },
     {
         "slug": "timekeeper",
@@ -75,8 +102,35 @@ AGENTS: Sequence[Mapping[str, object]] = (
     },
 )
 RULE = {"statement": "Say which figures stand out, and by how much.", "tags": ["demo"]}
-INSTRUCTION = "Summarize the numbers 212, 198, 230, 4100, 205"
-RUN_KEY = "gob-demo-run"
+MEMORIES: Sequence[Mapping[str, object]] = (
+    {
+        "kind": "USER_DATA",
+        "content": "Releases go out on Tuesdays and Thursdays between 14:00 and 16:00 UTC.",
+        "metadata": {"topic": "releases"},
+    },
+    {
+        "kind": "FRAGMENT",
+        "content": "When replication lags, the team pages the owner of the database first.",
+        "metadata": {"topic": "incidents"},
+    },
+    {
+        "kind": "SOLUTION",
+        "content": "A full disk on a log host: run logrotate --force, then lower the retention.",
+        "metadata": {"topic": "incidents", "worked": True},
+    },
+)
+TASK = {
+    "name": "Watch the latencies",
+    "agent": {"slug": "ops-analyst"},
+    "instruction": "Summarize the numbers 212, 198, 230, 4100, 205",
+    "schedule": {"scheduled": {"cron": {"expression": "* * * * *"}}},
+}
+RUN = {
+    "agent": {"slug": "librarian"},
+    "instruction": "Recall when releases go out",
+    "waitSeconds": WAIT_S,
+    "idempotencyKey": "gob-demo-run",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,21 +232,33 @@ def _rule(api: Api) -> Iterator[Added]:
     yield Added(kind="rule", name=str(RULE["statement"]), is_new=is_new, note="in force now")
 
 
+def _memories(api: Api) -> Iterator[Added]:
+    for memory in MEMORIES:
+        made = _success(api.ask(SAVE_MEMORY, {"input": memory}), "MemorySuccess")
+        kind, content = str(memory["kind"]), str(memory["content"])
+        yield Added(kind="memory", name=kind, is_new=not made["unchanged"], note=content)
+
+
+def _task(api: Api) -> Iterator[Added]:
+    name = str(TASK["name"])
+    found = api.ask(FIND_TASKS, {"name": name})["nodes"]
+    is_new = all(task["name"] != name for task in found)
+    note = ""
+    if is_new:
+        made = _success(api.ask(CREATE_TASK, {"input": TASK}), "TaskSuccess")
+        note = f"each minute until you pause it, next {made['task']['nextRunAt']}"
+    yield Added(kind="task", name=name, is_new=is_new, note=note)
+
+
 def _run(api: Api) -> Iterator[Added]:
-    order = {
-        "agent": {"slug": AGENTS[0]["slug"]},
-        "instruction": INSTRUCTION,
-        "waitSeconds": WAIT_S,
-        "idempotencyKey": RUN_KEY,
-    }
-    made = _success(api.ask(EXECUTE, {"input": order}), "RunSuccess")
+    made = _success(api.ask(EXECUTE, {"input": RUN}), "RunSuccess")
     run = made["run"]
     said = run["output"] if run["error"] is None else run["error"]["message"]
-    note = f"{run['status']}: {said}"
-    yield Added(kind="run", name=INSTRUCTION, is_new=not made["replayed"], note=note)
+    note = " ".join(f"{run['status']}: {said}".split())
+    yield Added(kind="run", name=str(RUN["instruction"]), is_new=not made["replayed"], note=note)
 
 
-PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _rule, _run)
+PARTS: Sequence[Callable[[Api], Iterator[Added]]] = (_agents, _memories, _rule, _task, _run)
 
 
 def _success(answer: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

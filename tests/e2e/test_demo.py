@@ -10,7 +10,7 @@ from graphql import GraphQLSchema, build_schema, parse, validate
 
 from app.cli import demo
 from tests.e2e.gob_process import ROOT, GobProcess, run_gob
-from tests.e2e.stored import counts
+from tests.e2e.stored import counts, rows
 from tests.server_processes import free_port
 
 DOCUMENTS = {
@@ -35,6 +35,12 @@ def stored(gob: GobProcess) -> str:
     return f"sqlite:///{gob.data_folder / 'gob.db'}"
 
 
+async def made(gob: GobProcess) -> tuple[int, ...]:
+    """How many there are of what the demo makes; runs of its task come by themselves."""
+    tables = ("agent", "memory", "task", "behavior_profile", "run WHERE occurrence_id IS NULL")
+    return tuple([(await rows(stored(gob), f"SELECT count(*) FROM {one}"))[0][0] for one in tables])
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_document_of_the_demo_fits_the_served_schema(name: str, schema: GraphQLSchema):
     assert validate(schema, parse(DOCUMENTS[name])) == []
@@ -44,28 +50,26 @@ async def test_the_demo_fills_a_running_server_and_a_second_time_adds_nothing(
     gob: GobProcess, tmp_path: Path
 ):
     filled = run_gob(tmp_path, "demo", "--url", gob.address)
-    after_one = await counts(stored(gob))
+    after_one = await made(gob)
 
     again = run_gob(tmp_path, "demo", "--url", gob.address)
 
     assert (filled.code, filled.err, again.code, again.err) == (0, "", 0, "")
-    added = [line for line in filled.out.splitlines() if line.startswith("+ ")]
-    found = [line for line in again.out.splitlines() if line.startswith("= ")]
+    *added, task, run = [line for line in filled.out.splitlines() if line.startswith("+ ")]
     assert added == [
         "+ agent   ops-analyst - Operations analyst",
         "+ agent   librarian - Librarian",
         "+ agent   timekeeper - Timekeeper",
+        *(f"+ memory  {memory['kind']} - {memory['content']}" for memory in demo.MEMORIES),
         "+ rule    Say which figures stand out, and by how much. - in force now",
-        (
-            "+ run     Summarize the numbers 212, 198, 230, 4100, 205 - SUCCEEDED: "
-            "numbers_summary: count 5, total 4945.0, mean 989.0, minimum 198.0, "
-            "quartile 1 205.0, median 212.0, quartile 3 230.0, maximum 4100.0, "
-            "deviation 1739.14260484872."
-        ),
     ]
-    assert found == [f"={line[1:].partition(' - ')[0]} - there already" for line in added]
-    assert "\n+ " not in again.out
-    assert await counts(stored(gob)) == after_one
+    assert task.startswith("+ task    Watch the latencies - each minute until you pause it, next 2")
+    assert run.startswith("+ run     Recall when releases go out - SUCCEEDED: ")
+    assert demo.MEMORIES[0]["content"] in run
+    assert [line for line in again.out.splitlines() if line.startswith(("+", "="))] == [
+        f"={line[1:].partition(' - ')[0]} - there already" for line in (*added, task, run)
+    ]
+    assert await made(gob) == after_one == (4, 3, 1, 1, 1)
 
 
 def test_what_the_demo_says_to_paste_shows_what_it_made(gob: GobProcess, tmp_path: Path):
@@ -92,7 +96,13 @@ def test_what_the_demo_says_to_paste_shows_what_it_made(gob: GobProcess, tmp_pat
     assert demo.RULE["statement"] in {
         rule["statement"] for rule in shown["behaviorProfile"]["rules"]
     }
-    assert [run["status"] for run in shown["runs"]["nodes"]] == ["SUCCEEDED"]
+    assert {memory["content"] for memory in shown["memories"]["nodes"]} == {
+        memory["content"] for memory in demo.MEMORIES
+    }
+    assert [task["name"] for task in shown["tasks"]["nodes"]] == [demo.TASK["name"]]
+    assert (demo.RUN["instruction"], "SUCCEEDED") in {
+        (run["instruction"], run["status"]) for run in shown["runs"]["nodes"]
+    }
 
 
 async def test_a_reset_forgets_the_demo(gob: GobProcess, tmp_path: Path):
@@ -102,9 +112,8 @@ async def test_a_reset_forgets_the_demo(gob: GobProcess, tmp_path: Path):
     ended = run_gob(tmp_path, "reset")
 
     gob.start()
-    kept = await counts(stored(gob))
     assert ended.code == 0
-    assert (kept["agent"], kept["run"]) == (1, 0)
+    assert await made(gob) == (1, 0, 0, 0, 0)
 
 
 async def test_a_wrong_key_is_one_line_and_adds_nothing(gob: GobProcess, tmp_path: Path):
