@@ -54,6 +54,27 @@ DOORS = {
         "AgentSuccess",
         "Error: closed with 1006",
     ),
+    "REST": (
+        """
+        const answer = await fetch(`${gob}/api/v1/agents/execute`, {
+          method: "POST", headers: {...json, "idempotency-key": "a-page"},
+          body: JSON.stringify({agent: {slug: "default"}, instruction: "What is 12% of 300?"}),
+        });
+        return (await answer.json()).output;
+        """,
+        "calculate: value 36, text 36.",
+        "TypeError: Failed to fetch",
+    ),
+    "the stream": (
+        """
+        const socket = socketOf("/ws/stream", ["gob.stream", `gob.bearer.${key}`]);
+        await socket.opened;
+        socket.say({type: "subscribe", id: "a", events: ["run.update"]});
+        return (await socket.next()).type;
+        """,
+        "subscribed",
+        "Error: closed with 1006",
+    ),
 }
 
 
