@@ -1,6 +1,5 @@
 """`gob demo`: fills a running server through its public API, and says what to look at."""
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,11 +199,8 @@ def places(address: str, key_path: Path | None) -> Sequence[str]:
     """What to open and to paste next; the lines work as they stand."""
     key = "$GOB_API_KEY" if key_path is None else f"$(cat {shlex.quote(str(key_path))})"
     query = " ".join(LOOK.split())
-    body = json.dumps({"query": query}, separators=(",", ":"))
-    call = (
-        f"curl -s {address}/graphql -H 'content-type: application/json' "
-        f'-H "authorization: Bearer {key}" -d {shlex.quote(body)}'
-    )
+    found = shlex.quote(f"{address}/api/v1/memory/query?q=releases")
+    call = f'curl -s {found} -H "authorization: Bearer {key}"'
     return (
         f"In the explorer, {address}/graphql, paste this:",
         f"  {query}",

@@ -75,18 +75,16 @@ async def test_the_demo_fills_a_running_server_and_a_second_time_adds_nothing(
 def test_what_the_demo_says_to_paste_shows_what_it_made(gob: GobProcess, tmp_path: Path):
     filled = run_gob(tmp_path, "demo", "--url", gob.address)
 
-    [call] = [line for line in filled.out.splitlines() if line.startswith("  curl ")]
-    words = shlex.split(call)
-    body = words[words.index("-d") + 1]
-    answer = httpx.post(
-        words[2],
-        content=body,
-        headers={"content-type": "application/json", "authorization": f"Bearer {gob.key}"},
-    )
+    lines = filled.out.splitlines()
+    [query] = [line for line in lines if line.startswith("  {")]
+    [call] = [line for line in lines if line.startswith("  curl ")]
+    _, _, address, _, header = shlex.split(call)
+    key = {"authorization": f"Bearer {gob.key}"}
+    shown = httpx.post(f"{gob.address}/graphql", json={"query": query}, headers=key).json()["data"]
+    found = httpx.get(address, headers=key).json()
 
-    assert words[2] == f"{gob.address}/graphql"
-    assert "authorization: Bearer $(cat var/api-key)" in words
-    shown = answer.json()["data"]
+    assert header == "authorization: Bearer $(cat var/api-key)"
+    assert found["hits"][0]["memory"]["content"] == demo.MEMORIES[0]["content"]
     assert {agent["slug"] for agent in shown["agents"]["nodes"]} == {
         "default",
         "ops-analyst",
