@@ -68,7 +68,7 @@ class BehaviorWorld:
         """Who did what, by the audit log."""
         sql = (
             "SELECT actor, action, target_kind, target_id, detail, trace_id FROM audit"
-            " WHERE workspace_id = $1 ORDER BY seq"
+            " WHERE workspace_id = $1 AND action <> 'workspace.created' ORDER BY seq"
         )
         return await self.database.fetch(sql, self.ada.workspace_id)
 
