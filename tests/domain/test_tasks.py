@@ -31,8 +31,9 @@ async def world(database: Database) -> AsyncGenerator[TaskWorld, None]:
 
 
 async def audited(world: TaskWorld) -> list[str]:
-    """Actions in the audit log, in order."""
-    rows = await world.runs.database.fetch("SELECT action FROM audit ORDER BY seq")
+    """What the audit log says of tasks, in order."""
+    sql = "SELECT action FROM audit WHERE action LIKE 'task.%' ORDER BY seq"
+    rows = await world.runs.database.fetch(sql)
     return [row[0] for row in rows]
 
 
