@@ -69,6 +69,8 @@ class LeaseOffice:
         self._renew = f"UPDATE run SET lease_until = {held} + $2 WHERE id IN "
         # In the order in which others lock runs, or PostgreSQL finds deadlocks.
         self._in_order = "FOR NO KEY UPDATE" if database.dialect == "postgres" else ""
+        # What somebody has his hands on needs no hint, and no sweeper waits for another.
+        self._untouched = f"{self._in_order} SKIP LOCKED" if self._in_order else ""
         self._expired = database.now_sql(1)
 
     async def claim(self, run_id: str) -> Claimed | None:
@@ -145,7 +147,7 @@ class LeaseOffice:
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
                     AND due_at + 1000000 * CASE WHEN hints < 6 THEN (1 << hints)
                         ELSE 64 * (hints - 5) END <= {now}
-                ORDER BY priority DESC, due_at LIMIT {limit}
+                ORDER BY priority DESC, due_at LIMIT {limit} {self._untouched}
             ) RETURNING id
         """
         lost = f"SELECT id FROM run WHERE lease_until < {now} ORDER BY lease_until LIMIT {limit}"
