@@ -57,6 +57,15 @@ class RestWorld:
         """A client whose key holds only these scopes."""
         return client_of(self.app, self.described, await self.key(*scopes))
 
+    async def of_another_workspace(self) -> httpx.AsyncClient:
+        """A client that may do everything in a workspace of its own."""
+        access = self.api.services.access
+        workspace = await access.create_workspace("Strangers")
+        made = await access.create_key(
+            workspace.id, name="stranger", scopes=[Scope.ADMIN], created_by="test"
+        )
+        return client_of(self.app, self.described, made.secret)
+
     def anonymous(self) -> httpx.AsyncClient:
         """A client without a key."""
         return client_of(self.app, self.described, None)

@@ -16,7 +16,20 @@ EXECUTE = f"{ROOT}/agents/execute"
 GOOD = b'{"agent": {"slug": "default"}, "instruction": "do it"}'
 JSON = {"content-type": "application/json"}
 
+TASK = {
+    "name": "Report",
+    "agent": {"slug": "default"},
+    "instruction": "do it",
+    "type": "scheduled",
+    "cron": "0 9 * * *",
+}
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def replacing(memory_id: str) -> dict[str, object]:
+    """A memory that would end another one."""
+    return {"content": "x", "supersedes": [memory_id]}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -241,3 +254,32 @@ async def test_another_host_gets_a_problem_too(world: RestWorld):
     response = await world.client.get(ROOT, headers={"host": "evil.example"})
 
     problem_of(response, 400, "HOST_NOT_ALLOWED")
+
+
+async def test_another_workspace_finds_nothing_of_this_one(shared: RestWorld):
+    run = (await shared.execute(waitSeconds=0)).json()
+    task = await shared.client.post(f"{ROOT}/tasks", json=TASK)
+    memory = await shared.client.post(f"{ROOT}/memory/save", json={"content": "a secret"})
+    before = await shared.counts()
+
+    async with await shared.of_another_workspace() as stranger:
+        refused = [
+            await stranger.get(f"{ROOT}/runs/{run['id']}"),
+            await stranger.get(f"{ROOT}/runs/{run['id']}/events"),
+            await stranger.post(f"{ROOT}/runs/{run['id']}/cancel"),
+            await stranger.get(task.headers["location"]),
+            await stranger.delete(task.headers["location"]),
+            await stranger.post(f"{task.headers['location']}/run"),
+            await stranger.post(f"{ROOT}/memory/save", json=replacing(memory.json()["id"])),
+        ]
+        lists = [
+            (await stranger.get(f"{ROOT}/tasks")).json()["nodes"],
+            (await stranger.get(f"{ROOT}/memory/query")).json()["nodes"],
+            (await stranger.get(f"{ROOT}/memory/query?q=secret")).json()["hits"],
+            (await stranger.get(f"{ROOT}/behavior")).json()["rules"],
+        ]
+
+    for response in refused:
+        problem_of(response, 404, "NOT_FOUND")
+    assert lists == [[], [], [], []]
+    assert await shared.counts() == before

@@ -39,6 +39,7 @@ OTHER_NAMES = {
     "API",
     "KEY",
     "RUN",
+    "TASK",
     "PATH",
 }
 
