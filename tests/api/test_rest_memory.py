@@ -95,6 +95,16 @@ async def test_a_repeated_save_is_answered_as_the_first(world: RestWorld):
     assert "idempotent-replayed" not in first.headers
 
 
+async def test_a_repeat_over_graphql_is_the_same_request(world: RestWorld):
+    first = await saved(world, "tea", idempotencyKey="once")
+    document = """mutation { saveMemory(input: {content: "tea", idempotencyKey: "once"}) {
+      ... on MemorySuccess { memory { id } unchanged } } }"""
+
+    again = (await world.api.ask(document))["saveMemory"]
+
+    assert again == {"memory": {"id": first["id"]}, "unchanged": True}
+
+
 async def test_memories_are_found_by_words_with_the_reason_why(world: RestWorld):
     await saved(world, "Bob drinks coffee")
     tea = await saved(world, "Ada likes green tea")
