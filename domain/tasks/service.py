@@ -107,7 +107,10 @@ class TaskService(TaskQueries):
         return await self._found(principal, task.id)
 
     async def pause(self, principal: Principal, values: Mapping[str, Any]) -> TaskRow:
-        """Hold a task, for good or until a moment. Raises ValidationFailed, NotFound, Conflict."""
+        """Hold a task, for good or until a moment; a repeat changes nothing.
+
+        Raises ValidationFailed, NotFound and Conflict.
+        """
         principal.needs(Scope.TASKS_WRITE)
         spec = PauseSpec.of(values, now_us=self._commits.clock.now_us())
         async with self._commits.batch(principal.workspace_id) as batch:
@@ -118,8 +121,11 @@ class TaskService(TaskQueries):
                 "pause_reason": spec.reason,
                 "paused_until": spec.until,
             }
-            detail = {"reason": spec.reason}
-            self._saving.change(principal, batch, task, saved, action="task.paused", detail=detail)
+            if any(getattr(task, name) != value for name, value in saved.items()):
+                detail = {"reason": spec.reason}
+                self._saving.change(
+                    principal, batch, task, saved, action="task.paused", detail=detail
+                )
         self._commits.wake()
         return await self._found(principal, task.id)
 

@@ -39,6 +39,9 @@ CHOSEN: Mapping[str, Any] = {
     "UpdateMemoryInput.content": "Changed by the walk",
     "ArchiveAgentInput.archived": False,
     "UpdateAgentInput.description": "Changed by the walk",
+    "CreateTaskInput.instruction": '{"tokens": 1}',
+    "UpdateTaskInput.name": "Changed by the walk",
+    "RunTaskNowInput.waitSeconds": 10,
     "UpdateConversationInput.title": "Changed by the walk",
 }
 """Values of fields `Type.field` and of whole inputs `Type`; optional ones named here are sent."""

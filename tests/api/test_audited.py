@@ -84,6 +84,12 @@ DEEDS = (
         given={"add": [{"statement": "Be brief."}]},
     ),
     Deed(mutation="rollbackBehavior", action="behavior.rolled_back", target="BehaviorProfile"),
+    Deed(mutation="createTask", action="task.created", target="Task"),
+    Deed(mutation="updateTask", action="task.updated", target="Task"),
+    Deed(mutation="pauseTask", action="task.paused", target="Task"),
+    Deed(mutation="resumeTask", action="task.resumed", target="Task"),
+    Deed(mutation="runTaskNow", action="task.started", target="Task"),
+    Deed(mutation="deleteTask", action="task.deleted", target="Task", is_gone=True),
     Deed(mutation="createApiKey", action="key.created", target="ApiKey"),
     Deed(mutation="revokeApiKey", action="key.revoked", target="ApiKey"),
 )
@@ -98,6 +104,8 @@ REPEATS_CHANGE_NOTHING = (
     "rollbackAgent",
     "archiveAgent",
     "updateConversation",
+    "updateTask",
+    "pauseTask",
     "revokeApiKey",
 )
 

@@ -250,6 +250,32 @@ async def _fill_behavior(house: House, workspace: Workspace) -> None:
     workspace.ids[Kind.BEHAVIOR_RULE] = profile["rules"][0]["id"]
 
 
+async def _fill_tasks(house: House, workspace: Workspace) -> None:
+    marker = f"{workspace.marker} {new_trace().span_id}"
+    made = await house.data(
+        workspace.principal,
+        "mutation ($input: CreateTaskInput!) { createTask(input: $input) {"
+        " ... on TaskSuccess { task { id } } ... on Error { message } } }",
+        input={
+            "name": marker,
+            "agent": {"slug": workspace.slug},
+            "instruction": orjson.dumps({"text": marker, "tokens": 1}).decode(),
+            "schedule": {"adhoc": {}},
+            "metadata": {"is": marker},
+        },
+    )
+    task_id = made["task"]["id"]
+    done = await house.data(
+        workspace.principal,
+        "mutation ($input: RunTaskNowInput!) { runTaskNow(input: $input) {"
+        " ... on RunTaskNowSuccess { occurrence { id status } } ... on Error { message } } }",
+        input={"taskId": task_id, "waitSeconds": 10},
+    )
+    assert done["occurrence"]["status"] == "SUCCEEDED"
+    workspace.ids[Kind.TASK] = task_id
+    workspace.ids[Kind.OCCURRENCE] = done["occurrence"]["id"]
+
+
 async def _fill_audit(house: House, workspace: Workspace) -> None:
     lines = await house.data(workspace.principal, "{ auditLog(first: 1) { nodes { id } } }")
     workspace.ids[Kind.AUDIT_ENTRY] = lines["nodes"][0]["id"]
@@ -261,6 +287,7 @@ FILLERS: Sequence[Callable[[House, Workspace], Awaitable[None]]] = (
     _fill_runs,
     _fill_memory,
     _fill_behavior,
+    _fill_tasks,
     _fill_audit,
 )
 """A new noun adds a step that makes one of it; tools are the same for every workspace."""
