@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 ARGS ?=
+# Two at a time: half of the tests wait for processes. A file's tests stay together.
+SIDE_BY_SIDE ?= -n 2 --dist loadfile
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -16,7 +18,7 @@ dev: runtime-installed ## Serve on this machine, starting again on each change
 install: runtime-installed ## Install the server; then: .venv/bin/gob, or .venv/bin/python -m app
 
 test: dev-installed ## Run the tests; ARGS=tests/api narrows them
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: dev-installed ## Check format, lint, imports, types and the rules of the house
 	@.venv/bin/ruff format --check --quiet . || { echo "Not formatted; run: .venv/bin/ruff format ." >&2; exit 1; }

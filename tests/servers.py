@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -66,6 +67,20 @@ def pytest_terminal_summary(
     """Say once which programs the tests talked to."""
     for role, place in config.stash.get(_STARTED, {}).items():
         terminalreporter.write_line(f"{role}: {place}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports what this one started, when tests run side by side."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["started"] = session.config.stash.get(_STARTED, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Hear it."""
+    told = getattr(node, "workeroutput", {})
+    node.config.stash.setdefault(_STARTED, {}).update(told.get("started", {}))
 
 
 def needed(role: str, config: pytest.Config, find: Callable[[], Path]) -> Path:
