@@ -208,7 +208,13 @@ async def _reach(context: TortoiseContext, options: DatabaseOptions) -> None:
 
 
 def _executor(context: TortoiseContext, options: DatabaseOptions) -> MigrationExecutor:
-    return MigrationExecutor(context.connections.get(options.writer), _apps(options.writer))
+    connection, apps = context.connections.get(options.writer), _apps(options.writer)
+    try:
+        return MigrationExecutor(connection, apps)
+    except SystemError:
+        # Tortoise parses its own source here, which CPython 3.11 refuses when another thread
+        # parses too (python/cpython#106905); may go with Python 3.11.
+        return MigrationExecutor(connection, apps)
 
 
 async def _missing(context: TortoiseContext, options: DatabaseOptions) -> list[str]:
