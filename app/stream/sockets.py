@@ -200,7 +200,7 @@ class _Connection:
                 raise NotFound("run", run_id, path=["runId"])
             return services.runs.stream(principal, run_id, after=frame.after)
         if frame.task_id is not None:
-            await self._check_task(frame.task_id)
+            await self._check_task(decode_id(Kind.TASK, frame.task_id, path="taskId"))
         types = frozenset[str]().union(*(KINDS[name].types for name in frame.events))
         return services.feed.follow_from(
             place, principal.workspace_id, types, trace_id=principal.trace.trace_id
@@ -208,17 +208,15 @@ class _Connection:
 
     async def _check_task(self, task_id: str) -> None:
         self._principal.needs(Permission.TASKS_READ)
-        raw = decode_id(Kind.TASK, task_id, path="taskId")
-        if await self._parts.services.tasks.task(self._principal, raw) is None:
-            raise NotFound("task", raw, path=["taskId"])
+        if await self._parts.services.tasks.task(self._principal, task_id) is None:
+            raise NotFound("task", task_id, path=["taskId"])
 
     async def _concerns(self, task_id: str | None, record: EventRecord) -> bool:
         """True for updates of the task and events of its runs, where a task is named."""
         if task_id is None or record.type in NEVER_OF_A_TASK:
             return True
-        raw = decode_id(Kind.TASK, task_id, path="taskId")
         if record.run_id is None:
-            return record.data["taskId"] == raw
+            return record.data["taskId"] == task_id
         known = self._tasks_of_runs.get(record.run_id, "")
         if known == "":
             run = await self._parts.services.runs.run(self._principal, record.run_id)
@@ -226,17 +224,19 @@ class _Connection:
             if len(self._tasks_of_runs) >= MOST_RUNS_KNOWN:
                 self._tasks_of_runs.clear()
             self._tasks_of_runs[record.run_id] = known
-        return known == raw
+        return known == task_id
 
     async def _follow(self, frame: Subscribe, source: AsyncGenerator[StreamItem, None]) -> None:
         """Send one subscription's events; whatever goes wrong is an error frame."""
-        names = frozenset(frame.events)
+        names, task_id = frozenset(frame.events), frame.task_id
         head = f'{{"type":"event","id":{orjson.dumps(frame.id).decode()},'
         try:
+            if task_id is not None:
+                task_id = decode_id(Kind.TASK, task_id, path="taskId")
             async with aclosing(source):
                 async for item in source:
                     if isinstance(item, EventRecord):
-                        if not await self._concerns(frame.task_id, item):
+                        if not await self._concerns(task_id, item):
                             continue
                         for text in await self._payloads.of(item, names):
                             await self._wire.text(head + text)

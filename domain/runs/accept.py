@@ -1,9 +1,7 @@
 """Accepting a run: one commit that makes it exist, due for a worker or begun right here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.events.records import EventDraft
 from domain.kernel.database import Database, Statement
 from domain.runs.state import RunStatus
 from domain.runs.work import CLAIM_COLUMNS, dumps
@@ -77,17 +75,3 @@ def insert_run(database: Database, new: NewRun) -> Statement:
         *((new.created_at,) if inline else ()),
     )
     return Statement(INSERT.format(lease=lease, columns=CLAIM_COLUMNS), args, must_match=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
-    """Everything that one accepting commit writes."""
-
-    run: Statement
-    before: Sequence[Statement] = ()
-    after: Sequence[Statement] = ()
-    events: Sequence[EventDraft] = ()
-
-    def statements(self, appended: Sequence[Statement]) -> list[Statement]:
-        """In the order that keeps the event counter last."""
-        return [*self.before, self.run, *self.after, *appended]

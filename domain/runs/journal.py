@@ -148,8 +148,7 @@ class Journal:
                 if wait_s is None:
                     raise LeaseLostError(work.run_id) from error
                 await self._clock.sleep(wait_s)
-            except Exception:
-                # Nothing was kept, so the numbers are free again.
+            except Exception:  # nothing was kept, whatever it is: the numbers are free again
                 if drafts:
                     work.seq = (drafts[0].seq or 1) - 1
                 raise

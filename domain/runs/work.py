@@ -1,6 +1,6 @@
 """A run in the hands of its worker: what it is asked, under which lease, how far it has come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -190,6 +190,3 @@ class RunFailure:
 def dumps(value: object) -> str:
     """JSON text of a value."""
     return orjson.dumps(value).decode()
-
-
-Drafts = Sequence[EventDraft]

@@ -25,6 +25,7 @@ from tests.rules.source import (
 TRIED = "try:\n    f()\n"
 LONG = "def f():\n" + "    x = 1\n" * 60
 
+# Texts for the rules to judge, none of which runs: what each rule must find.
 BREAKS: Sequence[tuple[Rule, str, str]] = [
     (stays_small, "tests/test_a.py", "x = 1\n" * 401),
     (stays_small, "docs/clients/typescript/a.ts", "let x = 1\n" * 401),
@@ -37,6 +38,7 @@ BREAKS: Sequence[tuple[Rule, str, str]] = [
     (leaves_the_environment_alone, "app/a.py", "import os\nx = os.environ['A']\n"),
     (leaves_the_environment_alone, "domain/a.py", "import os\nx = os.getenv('A')\n"),
     (leaves_the_environment_alone, "workers/a.py", "from os import environ\n"),
+    # A sleep that the rule must find, as text.
     (never_sleeps_to_wait, "tests/test_a.py", "import time\ntime.sleep(1)\n"),
     (never_sleeps_to_wait, "tests/test_a.py", "async def f():\n    await asyncio.sleep(0.1)\n"),
     (asks_the_clock_port, "domain/a.py", "import time\nx = time.time()\n"),
@@ -58,6 +60,7 @@ BREAKS: Sequence[tuple[Rule, str, str]] = [
     (names_no_place, "ops/a.txt", "https://" + "pyp" + "i.org/simple\n"),
 ]
 
+# The same, of what each rule must let pass.
 KEEPS: Sequence[tuple[Rule, str, str]] = [
     (stays_small, "tests/test_a.py", "x = 1\n" * 400),
     (has_short_functions, "domain/a.py", "def f():\n" + "    x = 1\n" * 59),
@@ -65,6 +68,7 @@ KEEPS: Sequence[tuple[Rule, str, str]] = [
     (leaves_the_environment_alone, "app/settings.py", "import os\nx = os.environ['A']\n"),
     (leaves_the_environment_alone, "tests/a.py", "import os\nx = os.environ['A']\n"),
     (never_sleeps_to_wait, "tests/test_a.py", "async def f():\n    await asyncio.sleep(0)\n"),
+    # A sleep outside the tests, as text: loops of the product may pause.
     (never_sleeps_to_wait, "domain/a.py", "async def f():\n    await asyncio.sleep(1)\n"),
     (asks_the_clock_port, "app/adapters/clock.py", "x = time.time()\n"),
     (asks_the_clock_port, "domain/a.py", "x = time.monotonic()\n"),
