@@ -147,6 +147,16 @@ class ErrorWords:
         kind = _kind_of(status, codes=codes, said=said)
         return self.error(kind, f"broke off with an error: {said}", status=status)
 
+    @staticmethod
+    def with_cure(error: ModelError, cure: str) -> ModelError:
+        """The error, and what a person can do about it."""
+        return ModelError(
+            error.kind,
+            f"{error.message.rstrip('.')}. {cure}",
+            status=error.status,
+            retry_after_s=error.retry_after_s,
+        )
+
     def clean(self, text: str) -> str:
         """One line without the key, at most 300 characters."""
         if self._api_key:

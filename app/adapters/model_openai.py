@@ -1,32 +1,14 @@
 """Models behind the chat-completions wire, which OpenAI and most local servers speak."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
 
-import httpx
-
-from app.adapters.model_http import (
-    ERROR_BODY_LIMIT_BYTES,
-    ErrorWords,
-    EventLines,
-    ModelTimeouts,
-    RetryPolicy,
-)
+from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
+from app.adapters.model_http_client import HttpModelClient, ModelServer
 from app.adapters.model_openai_wire import ChatCompletionReader, request_body
-from domain.models.ports import (
-    ModelError,
-    ModelErrorKind,
-    ModelEvent,
-    ModelRequest,
-    RetryScheduled,
-)
-
-_TAIL_S = 5.0
-_DRAIN_S = 0.1
+from domain.models.ports import ModelError, ModelRequest
 
 
-class OpenAIModelClient:
+class OpenAIModelClient(HttpModelClient):
     """Asks any server that speaks `POST {base_url}/chat/completions` with streaming."""
 
     def __init__(
@@ -39,191 +21,32 @@ class OpenAIModelClient:
         retries: RetryPolicy | None = None,
     ) -> None:
         """Raise ValueError for a base URL that is not http or https."""
-        api_key = (api_key or "").strip() or None
-        self.name = name
-        self._url = _endpoint(base_url)
-        self._timeouts = timeouts or ModelTimeouts()
-        self._retries = retries or RetryPolicy()
-        self._words = ErrorWords(name, api_key=api_key)
-        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            # Reading has no limit here: the deadlines of `_payloads` are the only ones.
-            timeout=httpx.Timeout(self._timeouts.connect_s, read=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
-        )
-
-    async def aclose(self) -> None:
-        """Give back connections."""
-        await self._http.aclose()
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Ask, and yield events as they come; see ModelClient.
-
-        A request that failed goes out again as long as nothing of an answer was yielded.
-        """
-        outgoing = self._outgoing(request)
-        total_by = asyncio.get_running_loop().time() + self._timeouts.total_s
-        for attempt in range(1, self._retries.max_attempts + 1):
-            begun = False
-            try:
-                async with aclosing(self._attempt(outgoing, total_by)) as events:
-                    async for event in events:
-                        begun = True
-                        yield event
-                return
-            except ModelError as error:
-                if begun or not error.is_retryable:
-                    raise
-                retry = self._retry_after(error, failures=attempt, total_by=total_by)
-            yield retry
-            await self._retries.sleep(retry.delay_s)
-
-    def _retry_after(self, error: ModelError, *, failures: int, total_by: float) -> RetryScheduled:
-        """When the next attempt is due; the error itself if there is no room for one."""
-        delay_s = self._retries.delay_s(failures=failures, retry_after_s=error.retry_after_s)
-        is_too_late = asyncio.get_running_loop().time() + delay_s >= total_by
-        if failures >= self._retries.max_attempts or is_too_late:
-            raise error
-        return RetryScheduled(attempt=failures + 1, delay_s=delay_s, error=error)
-
-    def _outgoing(self, request: ModelRequest) -> httpx.Request:
-        headers = {"Content-Type": "application/json"}
-        if request.traceparent:
-            headers["traceparent"] = request.traceparent
-        try:
-            body = request_body(request)
-        except TypeError as error:
-            message = f"cannot be sent this request: {error}"
-            raise self._words.error(ModelErrorKind.REJECTED, message) from error
-        return self._http.build_request("POST", self._url, content=body, headers=headers)
-
-    async def _attempt(
-        self, outgoing: httpx.Request, total_by: float
-    ) -> AsyncGenerator[ModelEvent, None]:
-        reader = ChatCompletionReader(self._words)
-        begun = False
-        first_by = asyncio.get_running_loop().time() + self._timeouts.first_token_s
-        try:
-            async with self._opened(outgoing, min(first_by, total_by)) as response:
-                payloads = self._payloads(response, reader, first_by=first_by, total_by=total_by)
-                async with aclosing(payloads):
-                    async for payload in payloads:
-                        for event in reader.read(payload):
-                            begun = True
-                            yield event
-        except httpx.ConnectTimeout as error:
-            raise self._unreachable("no connection in time") from error
-        except httpx.ConnectError as error:
-            raise self._unreachable(str(error)) from error
-        except httpx.HTTPError as error:
-            if not reader.is_finished:
-                raise self._cut(error, begun=begun) from error
-        except TimeoutError as error:
-            if not reader.is_finished:
-                raise self._too_slow(begun=reader.has_begun, total_by=total_by) from error
-        for event in reader.conclude():
-            yield event
-
-    @asynccontextmanager
-    async def _opened(
-        self, outgoing: httpx.Request, by: float
-    ) -> AsyncGenerator[httpx.Response, None]:
-        """A response that streams; any other answer raises its error."""
-        async with asyncio.timeout_at(by):
-            response = await self._http.send(outgoing, stream=True)
-        async with aclosing(response):
-            if response.status_code != 200:
-                async with asyncio.timeout_at(by):
-                    body = await _beginning(response)
-                raise self._words.of_response(response, body)
-            kind = response.headers.get("content-type", "")
-            if kind.startswith(("text/html", "application/json")):
-                message = f"answered {kind} instead of an event stream; is the base URL right?"
-                raise self._words.error(ModelErrorKind.BAD_RESPONSE, message)
-            yield response
-
-    async def _payloads(
-        self,
-        response: httpx.Response,
-        reader: ChatCompletionReader,
-        *,
-        first_by: float,
-        total_by: float,
-    ) -> AsyncGenerator[bytes, None]:
-        """Payloads up to [DONE]; raises TimeoutError when the next one takes too long."""
-        now = asyncio.get_running_loop().time
-        lines = EventLines()
-        is_encoded = "content-encoding" in response.headers
-        chunks = response.aiter_bytes() if is_encoded else response.aiter_raw()
-        by = first_by
-        while True:
-            try:
-                async with asyncio.timeout_at(min(by, total_by)):
-                    chunk = await anext(chunks)
-            except StopAsyncIteration:
-                break
-            for payload in lines.feed(chunk):
-                if payload == b"[DONE]":
-                    await _drain(chunks)
-                    return
-                yield payload
-                if reader.has_begun:
-                    by = now() + (_TAIL_S if reader.is_finished else self._timeouts.idle_s)
-        for payload in lines.flush():
-            if payload != b"[DONE]":
-                yield payload
-
-    def _unreachable(self, why: str) -> ModelError:
-        message = f"cannot be reached at {self._url.netloc.decode()}: {why}"
-        return self._words.error(ModelErrorKind.UNAVAILABLE, message)
-
-    def _cut(self, error: httpx.HTTPError, *, begun: bool) -> ModelError:
-        kind = ModelErrorKind.BAD_RESPONSE if begun else ModelErrorKind.UNAVAILABLE
-        why = str(error) or type(error).__name__
-        return self._words.error(kind, f"cut the connection before its answer was whole: {why}")
-
-    def _too_slow(self, *, begun: bool, total_by: float) -> ModelError:
-        if asyncio.get_running_loop().time() >= total_by:
-            message = f"took longer than {self._timeouts.total_s:g} s in all."
-        elif begun:
-            message = f"sent nothing more for {self._timeouts.idle_s:g} s."
-        else:
-            message = f"sent no token within {self._timeouts.first_token_s:g} s."
-        return self._words.error(ModelErrorKind.TIMEOUT, message)
+        server = ModelServer(name=name, base_url=base_url, api_key=api_key)
+        super().__init__(OpenAIWire(), server, timeouts=timeouts, retries=retries)
 
 
-def _endpoint(base_url: str) -> httpx.URL:
-    try:
-        url = httpx.URL(base_url.strip())
-    except httpx.InvalidURL as error:
-        message = f"{base_url!r} is no URL: {error}"
-        raise ValueError(message) from error
-    if url.scheme not in ("http", "https") or not url.host:
-        message = f"{base_url!r} should start with http:// or https:// and name a host"
-        raise ValueError(message)
-    return url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions")
+class OpenAIWire:
+    """Chat completions, streamed as server-sent events."""
 
+    path = "/chat/completions"
 
-async def _beginning(response: httpx.Response) -> bytes:
-    """As much of an error's body as a message can use."""
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= ERROR_BODY_LIMIT_BYTES:
-            break
-    return body
+    def headers(self, api_key: str | None) -> Mapping[str, str]:
+        """The key as a bearer token; local servers often want none."""
+        authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        return {"Accept": "text/event-stream", **authorization}
 
+    def body(self, request: ModelRequest) -> bytes:
+        """JSON of the request."""
+        return request_body(request)
 
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read the end of the body, so that the connection can serve the next request."""
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            async for _ in chunks:
-                continue
-    except (TimeoutError, httpx.HTTPError):
-        return
+    def lines(self) -> EventLines:
+        """Payloads of `data:` lines."""
+        return EventLines()
+
+    def reader(self, _request: ModelRequest, words: ErrorWords, /) -> ChatCompletionReader:
+        """A reader for one attempt."""
+        return ChatCompletionReader(words)
+
+    def cure(self, _error: ModelError, _request: ModelRequest, /) -> str:
+        """Nothing: too many servers speak this wire to know how any of them is run."""
+        return ""

@@ -22,6 +22,7 @@ from domain.models.ports import (
     ToolSpec,
 )
 
+_DONE = b"[DONE]"
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "eos": FinishReason.STOP,
@@ -106,6 +107,8 @@ class ChatCompletionReader:
         self._usage: TokenUsage | None = None
         self._finish: str | None = None
         self._refused = False
+        self.is_over = False
+        """True once the marker of the stream's end has come."""
         self.has_begun = False
         """True once a part of the answer has come, if only a fragment of a call."""
 
@@ -116,6 +119,9 @@ class ChatCompletionReader:
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
         """Deltas of one chunk. Raises ModelError for a chunk that makes no sense."""
+        if payload == _DONE:
+            self.is_over = True
+            return ()
         try:
             return self._read(orjson.loads(payload))
         except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
