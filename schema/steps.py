@@ -157,6 +157,10 @@ class ModelCallStep(RunStep):
     text: str | None = field(description="Text it wrote; null when it only called tools.")
     reasoning: str | None = field(description="Reasoning it shared; null when none.")
     usage: Usage = field(description="Tokens and money of the call.")
+    notices: list[str] = field(
+        description="What its provider wants people to know of this call, such as a prompt that "
+        "was cut; mostly empty."
+    )
 
     row: Private[RunStepRow]
 
@@ -168,6 +172,7 @@ class ModelCallStep(RunStep):
             text=row.text,
             reasoning=row.reasoning,
             usage=Usage.of_stored(row.usage or {}, model_calls=1),
+            notices=row.notices or [],
             row=row,
         )
 

@@ -28,6 +28,18 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderState:
+    """What a provider wants back, unchanged, with its answer in the next request.
+
+    `data` is a JSON value in the provider's own terms, such as signed blocks of reasoning. Only the
+    provider of that name reads it; to all others it is nothing.
+    """
+
+    provider: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage:
     """One message of the context; a tool's result names the call it answers."""
 
@@ -37,6 +49,8 @@ class ChatMessage:
     tool_call_id: str | None = None
     tool_name: str | None = None
     failed: bool = False
+    provider_state: ProviderState | None = None
+    """What the provider of an assistant's message gave with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +87,24 @@ class ToolCallReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsage:
-    """Tokens of one model call; cached ones are part of the input, reasoning of the output."""
+    """Tokens of one model call.
+
+    Cached ones (read from a provider's cache) and written ones (kept there for later) are parts of
+    the input, reasoning is part of the output.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNotice:
+    """Something about this call that a person should know; the answer goes on."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +133,16 @@ class Finished:
     offline: bool = False
 
 
-ModelEvent = TextDelta | ReasoningDelta | ToolCallReady | TokenUsage | RetryScheduled | Finished
+ModelEvent = (
+    TextDelta
+    | ReasoningDelta
+    | ToolCallReady
+    | TokenUsage
+    | ModelNotice
+    | ProviderState
+    | RetryScheduled
+    | Finished
+)
 
 
 class ModelErrorKind(StrEnum):

@@ -173,7 +173,12 @@ class CallRunner:
     @staticmethod
     def asked(answer: ModelAnswer) -> ChatMessage:
         """The answer as the next model call reads it."""
-        return ChatMessage(role="assistant", content=answer.text, tool_calls=answer.calls)
+        return ChatMessage(
+            role="assistant",
+            content=answer.text,
+            tool_calls=answer.calls,
+            provider_state=answer.provider_state,
+        )
 
     @staticmethod
     def message(done: CallDone) -> ChatMessage:

@@ -10,7 +10,7 @@ from domain.agents.settings import AgentSettings, RunLimits
 from domain.conversations.service import ConversationService
 from domain.kernel.database import Database
 from domain.kernel.errors import NotFound
-from domain.models.ports import ChatMessage, ModelClient, ToolCall, ToolSpec
+from domain.models.ports import ChatMessage, ModelClient, ProviderState, ToolCall, ToolSpec
 from domain.models.providers import ModelProviders
 from domain.runs.lease import PastStep
 from domain.runs.state import StepKind, StepStatus
@@ -152,14 +152,20 @@ def replayed(past: Sequence[PastStep]) -> list[ChatMessage]:
     for step in past:
         if step.kind == StepKind.MODEL_CALL:
             if step.status == StepStatus.SUCCEEDED:
-                messages.append(
-                    ChatMessage(
-                        role="assistant", content=step.text or "", tool_calls=calls_of(step.calls)
-                    )
-                )
+                messages.append(_answer_message(step))
         elif step.status in (StepStatus.SUCCEEDED, StepStatus.FAILED):
             messages.append(_result_message(step))
     return messages
+
+
+def _answer_message(step: PastStep) -> ChatMessage:
+    state = step.provider_state
+    return ChatMessage(
+        role="assistant",
+        content=step.text or "",
+        tool_calls=calls_of(step.calls),
+        provider_state=None if state is None else ProviderState(**orjson.loads(state)),
+    )
 
 
 def _result_message(step: PastStep) -> ChatMessage:

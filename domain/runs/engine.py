@@ -26,9 +26,8 @@ from domain.models.ports import (
     RetryScheduled,
     TextDelta,
     TokenUsage,
-    ToolCall,
-    ToolCallReady,
 )
+from domain.runs.answering import AnswerParts
 from domain.runs.calls import CallDone, CallRunner
 from domain.runs.context import ContextBuilder, Turn
 from domain.runs.endings import RunEnd
@@ -197,10 +196,7 @@ class RunEngine:
             parameters=turn.parameters,
             traceparent=work.traceparent,
         )
-        reasoning: list[str] = []
-        calls: list[ToolCall] = []
-        usage = TokenUsage()
-        finished: Finished | None = None
+        parts = AnswerParts()
         work.begin_text(step.id)
         async with aclosing(turn.client.stream(request)) as events:
             async for event in events:
@@ -211,28 +207,14 @@ class RunEngine:
                         self._tokens.add(work, EventType.TOKEN_DELTA, step.id, text)
                     case ReasoningDelta():
                         text = storable(event.text)
-                        reasoning.append(text)
+                        parts.reasoning.append(text)
                         self._tokens.add(work, EventType.REASONING_DELTA, step.id, text)
-                    case ToolCallReady():
-                        calls.append(_storable_call(event.call))
-                    case TokenUsage():
-                        usage = event
                     case RetryScheduled():
                         await self._tell_retry(work, event)
-                    case Finished():
-                        finished = event
-        work.count(usage)
-        return self._answer(
-            work,
-            finished,
-            ModelAnswer(
-                text="".join(work.pieces),
-                reasoning="".join(reasoning),
-                calls=tuple(calls),
-                usage=usage,
-                offline=finished is not None and finished.offline,
-            ),
-        )
+                    case _:
+                        parts.take(work, event)
+        work.count(parts.usage)
+        return self._answer(work, parts.finished, parts.answer(work))
 
     def _answer(self, work: Work, finished: Finished | None, answer: ModelAnswer) -> ModelAnswer:
         """Refuse what only looks like an answer."""
@@ -337,6 +319,7 @@ class RunEngine:
                 calls=(),
                 usage=TokenUsage(),
                 offline=work.offline,
+                notices=tuple(work.notices),
             )
             kind = StepStatus.TIMED_OUT if status is RunStatus.TIMED_OUT else StepStatus.FAILED
             statements.append(
@@ -352,9 +335,3 @@ class RunEngine:
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:
         raise RunFailedError(RunFailure(code=code, message=message))
-
-
-def _storable_call(call: ToolCall) -> ToolCall:
-    return ToolCall(
-        id=storable(call.id), name=storable(call.name), arguments=storable(call.arguments)
-    )

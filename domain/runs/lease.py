@@ -27,6 +27,7 @@ class PastStep(NamedTuple):
     arguments: str | None
     result: str | None
     error_message: str | None
+    provider_state: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

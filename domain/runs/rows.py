@@ -110,7 +110,10 @@ class RunRow(BaseRow):
 
 
 class RunStepRow(BaseRow):
-    """One thing a run did: a call of a model or of a tool."""
+    """One thing a run did: a call of a model or of a tool.
+
+    Its column `provider_state` is for the engine alone, and too long to be read along.
+    """
 
     if TYPE_CHECKING:
         workspace_id: str
@@ -130,6 +133,7 @@ class RunStepRow(BaseRow):
         error_message: str | None
         error_retryable: bool | None
         usage: dict[str, int] | None
+        notices: list[str] | None
         behavior_version_id: str | None
         trace_id: str
         started_at: int
@@ -153,6 +157,7 @@ class RunStepRow(BaseRow):
         error_message = fields.TextField(null=True)
         error_retryable = fields.BooleanField(null=True)
         usage = json_field(null=True)
+        notices = json_field(null=True)
         behavior_version_id = id_field(null=True)
         trace_id = fields.TextField()
         started_at = moment_field()

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.behavior.writes import version_in_force
 from domain.kernel.database import Row, Statement
-from domain.models.ports import TokenUsage, ToolCall
+from domain.models.ports import ProviderState, TokenUsage, ToolCall
 from domain.runs.state import StepKind, StepStatus
 from domain.runs.work import RunFailure, dumps
 
@@ -19,7 +19,8 @@ RETURNING behavior_version_id
 
 END_MODEL = """
 UPDATE run_step SET status = $2, text = $3, reasoning = $4, calls = $5, usage = $6,
-    error_code = $7, error_message = $8, error_retryable = $9, finished_at = $10
+    error_code = $7, error_message = $8, error_retryable = $9, finished_at = $10,
+    notices = $11, provider_state = $12
 WHERE id = $1 AND status = 'RUNNING'
 """
 
@@ -30,7 +31,8 @@ WHERE id = $1 AND status = 'RUNNING'
 """
 
 STEP_COLUMNS = (
-    "id, position, kind, status, name, text, calls, call_id, arguments, result, error_message"
+    "id, position, kind, status, name, text, calls, call_id, arguments, result, error_message,"
+    " provider_state"
 )
 
 
@@ -87,6 +89,7 @@ def usage_json(usage: TokenUsage) -> dict[str, int]:
         "outputTokens": usage.output_tokens,
         "cachedTokens": usage.cached_tokens,
         "reasoningTokens": usage.reasoning_tokens,
+        "cacheWriteTokens": usage.cache_write_tokens,
     }
 
 
@@ -99,6 +102,8 @@ class ModelAnswer:
     calls: tuple[ToolCall, ...]
     usage: TokenUsage
     offline: bool
+    notices: tuple[str, ...] = ()
+    provider_state: ProviderState | None = None
 
 
 def end_model_step(
@@ -122,8 +127,14 @@ def end_model_step(
             dumps(usage_json(answer.usage)),
             *_failure(failure),
             now_us,
+            dumps(answer.notices) if answer.notices else None,
+            _stored_state(answer.provider_state),
         ),
     )
+
+
+def _stored_state(state: ProviderState | None) -> str | None:
+    return None if state is None else dumps({"provider": state.provider, "data": state.data})
 
 
 def end_tool_step(

@@ -118,6 +118,8 @@ class Work:
         """The model call under way."""
         self.pieces: list[str] = []
         """Its text so far: the partial answer of a run that is stopped."""
+        self.notices: list[str] = []
+        """What its provider wants people to know of it."""
         self._is_asking = False
 
     @property
@@ -134,6 +136,7 @@ class Work:
         """A model call begins."""
         self.step_id = step_id
         self.pieces = []
+        self.notices = []
         self._is_asking = True
 
     def count(self, call: TokenUsage) -> None:

@@ -78,6 +78,8 @@ OF_THE_PRINTER = {
     "@oneOf description",
     "@oneOf directives",
 }
+ADDED = {"ModelCallStep.notices"}
+"""Fields that the contract does not have, each with a decision record."""
 WHOLE = {"Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
 IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents", "SearchMemory"}
 WAITING = {
@@ -104,7 +106,8 @@ def test_everything_served_says_what_the_contract_says():
     served = facts_of(parse(print_sdl()))
 
     differing = {place for place, fact in served.items() if contract.get(place) != fact}
-    assert differing == OF_THE_PRINTER
+    assert {place for place in differing if place.split()[0] not in ADDED} == OF_THE_PRINTER
+    assert {place.split()[0] for place in differing} >= ADDED
 
 
 def test_everything_served_is_described():

@@ -19,6 +19,7 @@ REVISIONS = [
     "0004_memory",
     "0005_behavior",
     "0006_tasks",
+    "0007_model_steps",
 ]
 WORKSPACE, CONVERSATION, MESSAGE = (f"01a20551-c6ed-7000-a695-00000000000{n}" for n in (1, 2, 3))
 OLD_ROWS = [
