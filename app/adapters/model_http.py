@@ -18,7 +18,8 @@ LINE_LIMIT_BYTES = 8 * 1024 * 1024
 ERROR_BODY_LIMIT_BYTES = 64 * 1024
 
 _TOO_LONG_WORDS = re.compile(
-    r"context[_ ](length|window|size)|maximum context|prompt is too long|too many (input )?tokens",
+    r"context[_ ](length|window|size)|maximum context|prompt is too long|too many (input )?tokens"
+    r"|exceeds? (the )?context limit",
     re.IGNORECASE,
 )
 _ERROR_KINDS = {
@@ -29,7 +30,13 @@ _ERROR_KINDS = {
     "authentication_error": ModelErrorKind.UNAUTHORIZED,
     "insufficient_quota": ModelErrorKind.REJECTED,
     "invalid_request_error": ModelErrorKind.REJECTED,
+    "permission_error": ModelErrorKind.UNAUTHORIZED,
+    "billing_error": ModelErrorKind.REJECTED,
+    "not_found_error": ModelErrorKind.REJECTED,
+    "request_too_large": ModelErrorKind.CONTEXT_TOO_LONG,
     "server_error": ModelErrorKind.UNAVAILABLE,
+    "api_error": ModelErrorKind.UNAVAILABLE,
+    "timeout_error": ModelErrorKind.TIMEOUT,
     "overloaded_error": ModelErrorKind.UNAVAILABLE,
 }
 
@@ -67,12 +74,8 @@ class RetryPolicy:
         return whole * (1.0 - self.random() / 2.0)
 
 
-class EventLines:
-    """Cuts a stream of bytes into the payloads of its `data:` lines.
-
-    Server-sent events may spread a payload over several lines; no model provider does, and many
-    leave out the blank line between events, so each line is a payload of its own.
-    """
+class JsonLines:
+    """Cuts a stream of bytes into its lines, each of which is a payload."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -84,13 +87,27 @@ class EventLines:
         if len(self._rest) > LINE_LIMIT_BYTES:
             message = f"A line of the stream is longer than {LINE_LIMIT_BYTES:,} bytes."
             raise ModelError(ModelErrorKind.BAD_RESPONSE, message)
-        return [
-            payload for line in lines if line.startswith(b"data:") and (payload := line[5:].strip())
-        ]
+        return self._payloads(lines)
+
+    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        return [payload for line in lines if (payload := line.strip())]
 
     def flush(self) -> list[bytes]:
         """The last payload of a stream that ended without a line break."""
         return self.feed(b"\n")
+
+
+class EventLines(JsonLines):
+    """Cuts a stream of bytes into the payloads of its `data:` lines.
+
+    Server-sent events may spread a payload over several lines; no model provider does, and many
+    leave out the blank line between events, so each line is a payload of its own.
+    """
+
+    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        return [
+            payload for line in lines if line.startswith(b"data:") and (payload := line[5:].strip())
+        ]
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -114,7 +131,7 @@ class ErrorWords:
     """Turns what a provider says about a failure into a ModelError, never with the key in it."""
 
     def __init__(self, provider: str, *, api_key: str | None) -> None:
-        self._provider = provider
+        self.provider = provider
         self._api_key = api_key
 
     def error(
@@ -126,7 +143,7 @@ class ErrorWords:
         wait_s: float | None = None,
     ) -> ModelError:
         """An error in our words, with the provider's name in front."""
-        text = self.clean(f"{self._provider} {message}")
+        text = self.clean(f"{self.provider} {message}")
         return ModelError(kind, text, status=status, retry_after_s=wait_s)
 
     def of_response(self, response: httpx.Response, body: bytes) -> ModelError:

@@ -22,13 +22,16 @@ class OpenAIModelClient(HttpModelClient):
     ) -> None:
         """Raise ValueError for a base URL that is not http or https."""
         server = ModelServer(name=name, base_url=base_url, api_key=api_key)
-        super().__init__(OpenAIWire(), server, timeouts=timeouts, retries=retries)
+        super().__init__(OpenAIWire(name), server, timeouts=timeouts, retries=retries)
 
 
 class OpenAIWire:
     """Chat completions, streamed as server-sent events."""
 
     path = "/chat/completions"
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def headers(self, api_key: str | None) -> Mapping[str, str]:
         """The key as a bearer token; local servers often want none."""
@@ -37,15 +40,15 @@ class OpenAIWire:
 
     def body(self, request: ModelRequest) -> bytes:
         """JSON of the request."""
-        return request_body(request)
+        return request_body(request, self._name)
 
     def lines(self) -> EventLines:
         """Payloads of `data:` lines."""
         return EventLines()
 
-    def reader(self, _request: ModelRequest, words: ErrorWords, /) -> ChatCompletionReader:
+    def reader(self, request: ModelRequest, words: ErrorWords, /) -> ChatCompletionReader:
         """A reader for one attempt."""
-        return ChatCompletionReader(words)
+        return ChatCompletionReader(request, words)
 
     def cure(self, _error: ModelError, _request: ModelRequest, /) -> str:
         """Nothing: too many servers speak this wire to know how any of them is run."""

@@ -1,24 +1,23 @@
 """The chat-completions wire: what goes out, and what the chunks that come back mean. No I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-
-import orjson
+from typing import Any
 
 from app.adapters.model_http import ErrorWords
+from app.adapters.model_reader import CallIds, JsonReader, text_of
+from app.adapters.model_request import to_json
 from domain.models.ports import (
     ChatMessage,
     Finished,
     FinishReason,
-    ModelErrorKind,
     ModelEvent,
     ModelRequest,
+    ProviderState,
     ReasoningDelta,
     TextDelta,
     TokenUsage,
     ToolCall,
-    ToolCallReady,
     ToolSpec,
 )
 
@@ -33,33 +32,27 @@ _FINISH_REASONS = {
     "function_call": FinishReason.TOOL_CALLS,
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
     "content_filter": FinishReason.REFUSAL,
     "refusal": FinishReason.REFUSAL,
 }
 
 
-def request_body(request: ModelRequest) -> bytes:
+def request_body(request: ModelRequest, provider: str) -> bytes:
     """JSON of the request; raises TypeError for values that JSON does not know."""
     body: dict[str, Any] = {
         **request.parameters,
         "model": request.model,
-        "messages": [_message(message) for message in request.messages],
+        "messages": [_message(message, provider) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
-    return orjson.dumps(body, default=_plain)
+    return to_json(body)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, object]", value))
-    message = f"{type(value).__name__} is no JSON value"
-    raise TypeError(message)
-
-
-def _message(message: ChatMessage) -> dict[str, Any]:
+def _message(message: ChatMessage, provider: str) -> dict[str, Any]:
     if message.role == "tool":
         return {
             "role": "tool",
@@ -68,10 +61,12 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         }
     if not message.tool_calls:
         return {"role": message.role, "content": message.content}
+    state = message.provider_state
     return {
         "role": message.role,
         "content": message.content or None,
         "tool_calls": [_call(call) for call in message.tool_calls],
+        **(state.data if state is not None and state.provider == provider else {}),
     }
 
 
@@ -98,40 +93,25 @@ class _CallParts:
     arguments: str = ""
 
 
-class ChatCompletionReader:
+class ChatCompletionReader(JsonReader):
     """Reads the chunks of one answer in order; `conclude` gives what stands at its end."""
 
-    def __init__(self, words: ErrorWords) -> None:
-        self._words = words
+    def __init__(self, request: ModelRequest, words: ErrorWords) -> None:
+        super().__init__(words)
+        self._request = request
         self._calls: dict[int, _CallParts] = {}
         self._usage: TokenUsage | None = None
-        self._finish: str | None = None
+        self._reasoning: list[str] = []
         self._refused = False
-        self.is_over = False
-        """True once the marker of the stream's end has come."""
-        self.has_begun = False
-        """True once a part of the answer has come, if only a fragment of a call."""
-
-    @property
-    def is_finished(self) -> bool:
-        """True once the provider gave its reason to stop."""
-        return self._finish is not None
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
         """Deltas of one chunk. Raises ModelError for a chunk that makes no sense."""
         if payload == _DONE:
             self.is_over = True
             return ()
-        try:
-            return self._read(orjson.loads(payload))
-        except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
-            excerpt = payload[:80].decode("utf-8", "replace")
-            raise self._words.error(
-                ModelErrorKind.BAD_RESPONSE, f"sent a malformed chunk: {excerpt}"
-            ) from error
+        return super().read(payload)
 
-    def _read(self, chunk: dict[str, Any]) -> Sequence[ModelEvent]:
-        """Read a chunk of unknown shape; any surprise raises one of the errors `read` expects."""
+    def _read(self, chunk: Any) -> Sequence[ModelEvent]:
         if (error := chunk.get("error")) is not None:
             raise self._words.of_object(error)
         if (usage := chunk.get("usage")) is not None:
@@ -144,13 +124,16 @@ class ChatCompletionReader:
     def _read_choice(self, choice: dict[str, Any]) -> Sequence[ModelEvent]:
         events: list[ModelEvent] = []
         delta: dict[str, Any] = choice.get("delta") or {}
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            events.append(ReasoningDelta(_text(reasoning)))
+        if reasoning := delta.get("reasoning_content"):
+            self._reasoning.append(text_of(reasoning))
+            events.append(ReasoningDelta(reasoning))
+        elif reasoning := delta.get("reasoning"):
+            events.append(ReasoningDelta(text_of(reasoning)))
         if content := delta.get("content"):
-            events.append(TextDelta(_text(content)))
+            events.append(TextDelta(text_of(content)))
         if refusal := delta.get("refusal"):
             self._refused = True
-            events.append(TextDelta(_text(refusal)))
+            events.append(TextDelta(text_of(refusal)))
         if calls := delta.get("tool_calls"):
             self._collect(calls)
         if call := delta.get("function_call"):
@@ -158,7 +141,7 @@ class ChatCompletionReader:
         if events:
             self.has_begun = True
         if finish := choice.get("finish_reason"):
-            self._finish = _text(finish)
+            self._finish = text_of(finish)
         return events
 
     def _collect(self, fragments: list[dict[str, Any]]) -> None:
@@ -166,9 +149,9 @@ class ChatCompletionReader:
         for fragment in fragments:
             parts = self._parts_of(fragment)
             function: dict[str, Any] = fragment.get("function") or {}
-            parts.id = parts.id or _text(fragment.get("id") or "")
-            parts.name = parts.name or _text(function.get("name") or "")
-            parts.arguments += _text(function.get("arguments") or "")
+            parts.id = parts.id or text_of(fragment.get("id") or "")
+            parts.name = parts.name or text_of(function.get("name") or "")
+            parts.arguments += text_of(function.get("arguments") or "")
 
     def _parts_of(self, fragment: dict[str, Any]) -> _CallParts:
         """The call a fragment belongs to; some servers leave out the index of whole calls."""
@@ -180,43 +163,27 @@ class ChatCompletionReader:
 
     def conclude(self) -> Sequence[ModelEvent]:
         """Calls, usage and the end. Raises ModelError for an answer without a finish reason."""
-        if self._finish is None:
-            message = "ended its answer without a finish reason."
-            raise self._words.error(ModelErrorKind.BAD_RESPONSE, message)
-        reason = _FINISH_REASONS.get(self._finish)
-        if reason is None:
-            message = f"gave a finish reason that is not known: {self._finish}"
-            raise self._words.error(ModelErrorKind.BAD_RESPONSE, message)
-        calls = self._whole_calls(reason)
+        reason = self._reason(_FINISH_REASONS)
+        calls = self._ready(self._named_calls(), reason)
         if calls:
             reason = FinishReason.TOOL_CALLS
         elif self._refused:
             reason = FinishReason.REFUSAL
+        state = self._state() if calls and self._reasoning else ()
         usage = () if self._usage is None else (self._usage,)
-        return (*calls, *usage, Finished(reason))
+        return (*calls, *state, *usage, Finished(reason))
 
-    def _whole_calls(self, reason: FinishReason) -> list[ToolCallReady]:
-        """Calls to run; one that a length limit or a filter cut is not whole."""
-        if reason not in (FinishReason.STOP, FinishReason.TOOL_CALLS):
-            return []
-        calls = [
-            ToolCall(
-                id=parts.id or f"call_{index}", name=parts.name, arguments=parts.arguments or "{}"
-            )
-            for index, parts in sorted(self._calls.items())
+    def _named_calls(self) -> list[ToolCall]:
+        ids = CallIds(self._request.messages)
+        return [
+            ToolCall(id=ids.take(parts.id), name=parts.name, arguments=parts.arguments or "{}")
+            for _, parts in sorted(self._calls.items())
         ]
-        unnamed = any(not call.name for call in calls)
-        if unnamed or (reason is FinishReason.TOOL_CALLS and not calls):
-            message = "announced tool calls but did not name them."
-            raise self._words.error(ModelErrorKind.BAD_RESPONSE, message)
-        return [ToolCallReady(call) for call in calls]
 
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        message = f"expected text, got {type(value).__name__}"
-        raise TypeError(message)
-    return value
+    def _state(self) -> tuple[ProviderState]:
+        """Reasoning that led to calls: servers that give it in this field want it with results."""
+        data = {"reasoning_content": "".join(self._reasoning)}
+        return (ProviderState(provider=self._words.provider, data=data),)
 
 
 def _usage(usage: dict[str, Any]) -> TokenUsage:
@@ -225,6 +192,9 @@ def _usage(usage: dict[str, Any]) -> TokenUsage:
     return TokenUsage(
         input_tokens=int(usage.get("prompt_tokens") or 0),
         output_tokens=int(usage.get("completion_tokens") or 0),
-        cached_tokens=int(of_input.get("cached_tokens") or 0),
+        cached_tokens=int(
+            of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+        ),
         reasoning_tokens=int(of_output.get("reasoning_tokens") or 0),
+        cache_write_tokens=int(of_input.get("cache_write_tokens") or 0),
     )
