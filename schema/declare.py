@@ -8,6 +8,8 @@ import strawberry
 from strawberry import field
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from schema.taking import taking
+
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
@@ -33,13 +35,13 @@ def api_interface(cls: type[T]) -> type[T]:
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 def api_input(cls: type[T]) -> type[T]:
     """Make an input of a class; a field that may be absent has the default UNSET."""
-    return strawberry.input(cls, description=_doc(cls))
+    return taking(strawberry.input(cls, description=_doc(cls)))
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 def api_choice(cls: type[T]) -> type[T]:
     """Make an input of a class of which exactly one field is given."""
-    return strawberry.input(cls, description=_doc(cls), one_of=True)
+    return taking(strawberry.input(cls, description=_doc(cls), one_of=True))
 
 
 def api_enum(cls: type[E]) -> type[E]:
