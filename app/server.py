@@ -15,6 +15,7 @@ import uvloop
 from app.cli.box import print_box
 from app.container import Role, open_container
 from app.failures import StartRefused
+from app.garbage import settle
 from app.http_protocol import QuietWebSocketProtocol, TimedHttpProtocol
 from app.logging import configure_logging
 from app.settings import Settings
@@ -132,6 +133,7 @@ async def serve_until_told(
         host = "localhost" if not settings.is_public_bind else settings.host
         address = f"http://{host}:{port}"
         log.info("server.started", address=address, role=role)
+        settle()
         key_path = None if settings.is_public_bind else settings.api_key_file
 
         def announce() -> None:
@@ -152,6 +154,7 @@ async def work_until_told(settings: Settings, *, ready: Ready = _nobody_waits) -
         loop.add_signal_handler(number, stopping.set)
     async with open_container(settings, Role.WORKER):
         log.info("worker.started", capacity=settings.run_capacity)
+        settle()
         ready()
         await stopping.wait()
         log.info("worker.stopping")

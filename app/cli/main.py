@@ -7,6 +7,7 @@ import typer
 
 from app.cli import admin, audit, server
 from app.failures import explain
+from app.garbage import begin
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
@@ -42,6 +43,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; what people can mend ends in one sentence and exit code 2."""
+    begin()
     try:
         build()()
     except KeyboardInterrupt:
