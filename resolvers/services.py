@@ -1,6 +1,7 @@
 """What resolvers work with: the services, and the request they run in."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, Self, TypeAlias
 
 import strawberry
@@ -57,21 +58,24 @@ class Services:
     views: EventViews = field(default_factory=EventViews)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: most requests load nothing, so the loaders are made when they are asked for.
+@dataclass(frozen=True, kw_only=True)
 class RequestContext:
     """One request, or one subscription for as long as it lives."""
 
     services: Services
     principal: Principal
     trace: TraceContext
-    loaders: RequestLoaders
 
     @classmethod
     def of(cls, services: Services, principal: Principal, trace: TraceContext) -> Self:
         """Begin a request of a caller."""
-        principal = principal.within(trace)
-        loaders = RequestLoaders(services, principal)
-        return cls(services=services, principal=principal, trace=trace, loaders=loaders)
+        return cls(services=services, principal=principal.within(trace), trace=trace)
+
+    @cached_property
+    def loaders(self) -> RequestLoaders:
+        """Loads for all fields of the request together."""
+        return RequestLoaders(self.services, self.principal)
 
     def note_denied(self, error: Forbidden, operation: str) -> None:
         """Tell the audit log that the caller's key lacks a scope for a field."""
