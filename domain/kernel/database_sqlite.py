@@ -53,6 +53,17 @@ def _told(error: Exception) -> Exception:
     return error
 
 
+class _Asked:
+    """A read that waits for the next way to the reader's thread."""
+
+    __slots__ = ("args", "done", "sql")
+
+    def __init__(self, sql: str, args: Sequence[Any], done: asyncio.Future[list[Row]]) -> None:
+        self.sql = sql
+        self.args = args
+        self.done = done
+
+
 class _Pending:
     """A write that waits for the next shared commit."""
 
@@ -65,15 +76,34 @@ class _Pending:
         self.done = done
 
 
+def _plain_cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    """Make a cursor of plain tuples; Tortoise's connections make rows with names."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor
+
+
 def _run(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Row]]:
     results: list[list[Row]] = []
+    cursor = _plain_cursor(connection)
     for statement in statements:
-        cursor = connection.execute(numbered(statement.sql), statement.args)
-        rows = [tuple(row) for row in cursor.fetchall()]
+        rows = cursor.execute(numbered(statement.sql), statement.args).fetchall()
         if statement.must_match and not rows:
             raise WriteRefusedError(statement)
         results.append(rows)
     return results
+
+
+def _read(connection: sqlite3.Connection, group: Sequence[_Asked]) -> list[list[Row] | Exception]:
+    """Each read by itself: one that fails leaves the others alone."""
+    found: list[list[Row] | Exception] = []
+    cursor = _plain_cursor(connection)
+    for asked in group:
+        try:
+            found.append(cursor.execute(numbered(asked.sql), asked.args).fetchall())
+        except REFUSALS as error:
+            found.append(error)
+    return found
 
 
 def _run_alone(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Row]]:
@@ -136,9 +166,7 @@ class _SqliteTransaction(Transaction):
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         return await self._database.on_writer(
-            lambda connection: [
-                tuple(row) for row in connection.execute(numbered(sql), args).fetchall()
-            ]
+            lambda connection: _plain_cursor(connection).execute(numbered(sql), args).fetchall()
         )
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
@@ -158,6 +186,8 @@ class SqliteDatabase(Database):
         self._turn = asyncio.Lock()
         self._pending: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._asked: list[_Asked] = []
+        self._reading: asyncio.Task[None] | None = None
         self._prepared: list[sqlite3.Connection] = []
 
     def transaction(self) -> Transacting:
@@ -216,14 +246,43 @@ class SqliteDatabase(Database):
                 pending.done.set_result(outcome)
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
-        """Read outside transactions, from what is committed."""
-        return await self._on(
-            self._reader,
-            lambda connection: [
-                tuple(row)
-                for row in self._ready(connection).execute(numbered(sql), args).fetchall()
-            ],
-        )
+        """Read outside transactions, from what is committed.
+
+        Reads that wait at the same time share the way to the reader's thread and back, which
+        costs more than most of them.
+        """
+        done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Asked(sql, args, done))
+        if self._reading is None:
+            self._reading = start_detached(self._read_waiting(), name="sqlite-reader")
+        return await done
+
+    async def _read_waiting(self) -> None:
+        try:
+            while self._asked:
+                group, self._asked = self._asked, []
+                await self._read_group(group)
+        finally:
+            self._reading = None
+            for asked in self._asked:
+                asked.done.cancel()
+
+    async def _read_group(self, group: list[_Asked]) -> None:
+        try:
+            found = await self._on(self._reader, lambda c: _read(self._ready(c), group))
+        except (*REFUSALS, Unavailable) as error:
+            found = [error] * len(group)
+        except BaseException:
+            for asked in group:
+                asked.done.cancel()
+            raise
+        for asked, rows in zip(group, found, strict=True):
+            if asked.done.done():
+                continue
+            if isinstance(rows, Exception):
+                asked.done.set_exception(_told(rows))
+            else:
+                asked.done.set_result(rows)
 
     def now_sql(self, given: int) -> str:
         """SQL for the moment now: the caller's."""

@@ -251,6 +251,34 @@ async def test_first_reads_at_the_same_time_all_get_an_answer(database: Database
     assert opened <= 1
 
 
+async def test_a_read_that_fails_does_not_touch_those_beside_it(database: Database) -> None:
+    reads = [
+        database.fetch("SELECT 1"),
+        database.fetch("SELECT nothing"),
+        database.fetch("SELECT 2"),
+    ]
+
+    answers = await asyncio.gather(*reads, return_exceptions=True)
+
+    assert [answers[0], answers[2]] == [[(1,)], [(2,)]]
+    assert isinstance(answers[1], Exception)
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_reads_beside_it(
+    database: Database,
+) -> None:
+    leaving = asyncio.create_task(database.fetch("SELECT 1"))
+    staying = asyncio.create_task(database.fetch("SELECT 2"))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+    await asyncio.wait([leaving, staying])
+
+    assert staying.result() == [(2,)]
+    assert leaving.cancelled()
+    assert await database.fetch("SELECT 3") == [(3,)]
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_time_on_sqlite_is_the_callers(database: Database) -> None:
     answers = await database.fetch(f"SELECT {database.now_sql(1)}", 5)
