@@ -55,6 +55,11 @@ class Simulation(BaseModel):
     after: Annotated[int, Field(ge=0)] = 0
     seed: int | None = None
 
+    @property
+    def said(self) -> int:
+        """Tokens before the end, or before it fails."""
+        return self.after if self.fail else self.tokens
+
     @model_validator(mode="after")
     def _fails_within_the_answer(self) -> "Simulation":
         if self.after > self.tokens:
@@ -88,24 +93,19 @@ class SimulatedModelClient:
             yield usage
             yield Finished(FinishReason.TOOL_CALLS, offline=True)
             return
-        async for delta in self._deltas(simulation):
-            yield delta
+        pause_s, words = simulation.delay_s, _words(simulation)
+        for number in range(1, simulation.said + 1):
+            if pause_s:
+                await self._sleep(pause_s)
+            elif number % _BREATH_TOKENS == 0:
+                await self._sleep(0)
+            yield TextDelta(next(words))
         if simulation.fail == "no_finish":
             return
         if simulation.fail:
             raise ModelError(ModelErrorKind(simulation.fail), f"Simulated: {simulation.fail}.")
         yield TokenUsage(input_tokens=usage.input_tokens, output_tokens=simulation.tokens)
         yield Finished(FinishReason.STOP, offline=True)
-
-    async def _deltas(self, simulation: Simulation) -> AsyncGenerator[TextDelta, None]:
-        count = simulation.after if simulation.fail else simulation.tokens
-        words = _words(simulation)
-        for number in range(1, count + 1):
-            if simulation.delay_s:
-                await self._sleep(simulation.delay_s)
-            elif number % _BREATH_TOKENS == 0:
-                await self._sleep(0)
-            yield TextDelta(next(words))
 
 
 def _last_turn(request: ModelRequest) -> list[ChatMessage]:

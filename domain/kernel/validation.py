@@ -109,6 +109,8 @@ def is_storable(text: str) -> bool:
     """False for what PostgreSQL and UTF-8 cannot hold: NUL and lone surrogates."""
     if "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
