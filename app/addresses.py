@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?")
+_ENDPOINTS = ("/chat/completions", "/messages", "/api/chat")
 _POSTGRES = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9]+)?://")
 
 
@@ -84,7 +85,7 @@ def web_address(value: object) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("no HTTP address")
-    if parts.query or parts.fragment or text.endswith("/chat/completions"):
+    if parts.query or parts.fragment or text.endswith(_ENDPOINTS):
         raise ValueError("more than a base address")
     _ = parts.port
     return text

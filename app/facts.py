@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.container import Container
-from app.model_clients import is_openai_configured
 from app.settings import ModelProvider
 from app.version import own_version
 from domain.kernel.errors import GobError, Unavailable
@@ -13,9 +12,12 @@ from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
 DAY_S = 86_400
 CHECK_TIMEOUT_S = 3.0
 OFFLINE_HINT = (
-    "Answers come from the offline planner. Set MODEL_PROVIDER=openai and OPENAI_API_KEY, or"
-    " OPENAI_BASE_URL for any server that speaks the same API, and start again."
+    "Answers come from the offline planner. For a language model set MODEL_PROVIDER=openai and"
+    " OPENAI_API_KEY (or OPENAI_BASE_URL of any server that speaks the same API),"
+    " MODEL_PROVIDER=anthropic and ANTHROPIC_API_KEY, or MODEL_PROVIDER=ollama and MODEL_NAME, and"
+    " start again."
 )
+WITHOUT_MODEL = frozenset({ModelProvider.OFFLINE, ModelProvider.SIMULATED})
 
 
 class ServerSelf:
@@ -27,7 +29,7 @@ class ServerSelf:
     async def facts(self) -> ServerFacts:
         """Return what the server is and how it is set up."""
         settings = self._container.settings
-        offline = settings.model_provider is not ModelProvider.OPENAI
+        offline = settings.model_provider in WITHOUT_MODEL
         return ServerFacts(
             version=own_version(),
             now_us=self._container.clock.now_us(),
@@ -40,10 +42,9 @@ class ServerSelf:
         )
 
     def _providers(self) -> list[ProviderFacts]:
-        settings = self._container.settings
         default = self._container.models.default
         known = dict.fromkeys(self._container.models.names, True)
-        known.setdefault("openai", is_openai_configured(settings))
+        known |= {each.value: False for each in ModelProvider if each.value not in known}
         return [
             ProviderFacts(
                 name=name,

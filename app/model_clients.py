@@ -2,38 +2,59 @@
 
 from app.adapters.model_offline import OfflineModelClient
 from app.adapters.model_simulated import SimulatedModelClient
-from app.settings import OPENAI_ADDRESS, ModelProvider, Settings
+from app.settings import ModelProvider, Settings
 from domain.models.ports import ModelClient
 from domain.models.providers import ModelProviders, ModelRef
 
 
-def is_openai_configured(settings: Settings) -> bool:
-    """True with a key, or with a server of one's own that may need none."""
-    has_key = bool(settings.openai_api_key.get_secret_value())
-    return has_key or settings.openai_base_url != OPENAI_ADDRESS
-
-
 def model_clients(settings: Settings) -> ModelProviders:
     """Build a client of every provider that can be used; the default is MODEL_PROVIDER."""
-    clients: list[ModelClient] = [OfflineModelClient(), SimulatedModelClient()]
-    if settings.model_provider is ModelProvider.OPENAI or is_openai_configured(settings):
-        clients.append(_openai(settings))
+    clients = [client_of(provider, settings) for provider in settings.configured_providers]
     default = ModelRef(provider=settings.model_provider, name=settings.default_model)
     return ModelProviders(clients, default=default)
 
 
-def _openai(settings: Settings) -> ModelClient:
+def client_of(provider: ModelProvider, settings: Settings) -> ModelClient:
+    """A client of this provider with the addresses, keys and time limits of the settings."""
+    match provider:
+        case ModelProvider.OFFLINE:
+            return OfflineModelClient()
+        case ModelProvider.SIMULATED:
+            return SimulatedModelClient()
+        case ModelProvider.OPENAI | ModelProvider.ANTHROPIC | ModelProvider.OLLAMA:
+            return _http_client(provider, settings)
+
+
+def _http_client(provider: ModelProvider, settings: Settings) -> ModelClient:
     # httpx is loaded only where it is used.
+    from app.adapters.model_anthropic import AnthropicModelClient
     from app.adapters.model_http import ModelTimeouts, RetryPolicy
+    from app.adapters.model_ollama import OllamaModelClient
     from app.adapters.model_openai import OpenAIModelClient
 
+    timeouts = ModelTimeouts(
+        connect_s=settings.model_connect_timeout_s,
+        first_token_s=settings.model_first_token_timeout_s,
+        total_s=settings.model_total_timeout_s,
+    )
+    retries = RetryPolicy(max_attempts=settings.model_max_retries + 1)
+    if provider is ModelProvider.OLLAMA:
+        return OllamaModelClient(
+            base_url=settings.ollama_base_url,
+            num_ctx=settings.ollama_num_ctx,
+            timeouts=timeouts,
+            retries=retries,
+        )
+    if provider is ModelProvider.ANTHROPIC:
+        return AnthropicModelClient(
+            base_url=settings.anthropic_base_url,
+            api_key=settings.anthropic_api_key.get_secret_value(),
+            timeouts=timeouts,
+            retries=retries,
+        )
     return OpenAIModelClient(
         base_url=settings.openai_base_url,
         api_key=settings.openai_api_key.get_secret_value(),
-        timeouts=ModelTimeouts(
-            connect_s=settings.model_connect_timeout_s,
-            first_token_s=settings.model_first_token_timeout_s,
-            total_s=settings.model_total_timeout_s,
-        ),
-        retries=RetryPolicy(max_attempts=settings.model_max_retries + 1),
+        timeouts=timeouts,
+        retries=retries,
     )

@@ -14,14 +14,8 @@ from pydantic import ValidationError
 
 from app.env_file import BadEnvFile, read_env_file
 from app.failures import StartRefused
-from app.settings_model import (
-    OPENAI_ADDRESS,
-    MigrateMode,
-    ModelProvider,
-    Settings,
-    known_keys,
-    words,
-)
+from app.settings_model import ModelProvider, Settings, known_keys, words
+from app.settings_server import MigrateMode
 
 __all__ = [
     "PROJECT_ROOT",
@@ -131,17 +125,23 @@ def _contradictions(settings: Settings) -> list[SettingsProblem | str]:
             value = repr(str(getattr(settings, name)))
             should_be = words(name)["should_be"]
             problems.append(SettingsProblem(key=name.upper(), value=value, should_be=should_be))
-    if settings.model_provider is ModelProvider.OPENAI and not _has_openai(settings):
+    provider = settings.model_provider
+    if provider not in settings.configured_providers:
+        name = provider.upper()
         problems.append(
-            "OPENAI_API_KEY is empty; MODEL_PROVIDER=openai needs it, "
-            "or OPENAI_BASE_URL of a server that takes none."
+            f"{name}_API_KEY is empty; MODEL_PROVIDER={provider} needs it, "
+            f"or {name}_BASE_URL of a server that takes none."
         )
+    if not settings.default_model:
+        problems.append(
+            f"MODEL_NAME is empty; MODEL_PROVIDER={provider} has no default model: "
+            "name one that you have pulled, such as qwen3."
+        )
+    if 0 < settings.ollama_num_ctx < 512:
+        should_be = words("ollama_num_ctx")["should_be"]
+        value = repr(str(settings.ollama_num_ctx))
+        problems.append(SettingsProblem(key="OLLAMA_NUM_CTX", value=value, should_be=should_be))
     return problems
-
-
-def _has_openai(settings: Settings) -> bool:
-    has_key = bool(settings.openai_api_key.get_secret_value())
-    return has_key or settings.openai_base_url != OPENAI_ADDRESS
 
 
 def _refuse(problems: Sequence[SettingsProblem | str]) -> None:

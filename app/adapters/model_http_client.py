@@ -70,7 +70,7 @@ class Wire(Protocol):
     path: str
     """Path of its endpoint beneath the base URL."""
 
-    def headers(self, api_key: str | None) -> Mapping[str, str]:
+    def headers(self, api_key: str | None, /) -> Mapping[str, str]:
         """Headers of every request."""
         ...
 
@@ -86,9 +86,9 @@ class Wire(Protocol):
         """A reader for one attempt at this request."""
         ...
 
-    def cure(self, error: ModelError, request: ModelRequest, /) -> str:
+    def cure(self, _error: ModelError, _request: ModelRequest, /) -> str:
         """What a person can do about the error, where this provider is known for it; else ""."""
-        ...
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

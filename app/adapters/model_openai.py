@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
-from app.adapters.model_http_client import HttpModelClient, ModelServer
+from app.adapters.model_http_client import HttpModelClient, ModelServer, Wire
 from app.adapters.model_openai_wire import ChatCompletionReader, request_body
-from domain.models.ports import ModelError, ModelRequest
+from domain.models.ports import ModelRequest
 
 
 class OpenAIModelClient(HttpModelClient):
@@ -25,7 +25,7 @@ class OpenAIModelClient(HttpModelClient):
         super().__init__(OpenAIWire(name), server, timeouts=timeouts, retries=retries)
 
 
-class OpenAIWire:
+class OpenAIWire(Wire):
     """Chat completions, streamed as server-sent events."""
 
     path = "/chat/completions"
@@ -33,7 +33,7 @@ class OpenAIWire:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def headers(self, api_key: str | None) -> Mapping[str, str]:
+    def headers(self, api_key: str | None, /) -> Mapping[str, str]:
         """The key as a bearer token; local servers often want none."""
         authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         return {"Accept": "text/event-stream", **authorization}
@@ -49,7 +49,3 @@ class OpenAIWire:
     def reader(self, request: ModelRequest, words: ErrorWords, /) -> ChatCompletionReader:
         """A reader for one attempt."""
         return ChatCompletionReader(request, words)
-
-    def cure(self, _error: ModelError, _request: ModelRequest, /) -> str:
-        """Nothing: too many servers speak this wire to know how any of them is run."""
-        return ""

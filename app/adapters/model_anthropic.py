@@ -1,0 +1,55 @@
+"""Claude models behind Anthropic's Messages API."""
+
+from collections.abc import Mapping
+
+from app.adapters.model_anthropic_request import request_body
+from app.adapters.model_anthropic_wire import MessagesReader
+from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
+from app.adapters.model_http_client import HttpModelClient, ModelServer, Wire
+from domain.models.ports import ModelRequest
+
+API_VERSION = "2023-06-01"
+
+
+class AnthropicModelClient(HttpModelClient):
+    """Asks any server that speaks `POST {base_url}/v1/messages` with streaming."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str | None = None,
+        name: str = "anthropic",
+        timeouts: ModelTimeouts | None = None,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        """Raise ValueError for a base URL that is not http or https; it may end in /v1."""
+        base_url = base_url.strip().rstrip("/").removesuffix("/v1")
+        server = ModelServer(name=name, base_url=base_url, api_key=api_key)
+        super().__init__(AnthropicWire(name), server, timeouts=timeouts, retries=retries)
+
+
+class AnthropicWire(Wire):
+    """Messages, streamed as server-sent events."""
+
+    path = "/v1/messages"
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def headers(self, api_key: str | None, /) -> Mapping[str, str]:
+        """The key in a header of its own, and the version that this file was written for."""
+        key = {"x-api-key": api_key} if api_key else {}
+        return {"Accept": "text/event-stream", "anthropic-version": API_VERSION, **key}
+
+    def body(self, request: ModelRequest) -> bytes:
+        """JSON of the request."""
+        return request_body(request, self._name)
+
+    def lines(self) -> EventLines:
+        """Payloads of `data:` lines; each names its event once more."""
+        return EventLines()
+
+    def reader(self, request: ModelRequest, words: ErrorWords, /) -> MessagesReader:
+        """A reader for one attempt."""
+        return MessagesReader(request, words)
