@@ -34,7 +34,7 @@ class AnthropicWire(Wire):
 
     path = "/v1/messages"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str = "anthropic") -> None:
         self._name = name
 
     def headers(self, api_key: str | None, /) -> Mapping[str, str]:

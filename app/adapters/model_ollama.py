@@ -43,7 +43,7 @@ class OllamaWire(Wire):
 
     path = "/api/chat"
 
-    def __init__(self, name: str, num_ctx: int) -> None:
+    def __init__(self, name: str = "ollama", num_ctx: int = DEFAULT_NUM_CTX) -> None:
         self._name = name
         self._num_ctx = num_ctx
 

@@ -30,7 +30,7 @@ class OpenAIWire(Wire):
 
     path = "/chat/completions"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str = "openai") -> None:
         self._name = name
 
     def headers(self, api_key: str | None, /) -> Mapping[str, str]:
