@@ -24,6 +24,7 @@ class Document(BaseModel):
     """
 
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         alias_generator=to_camel,
         populate_by_name=True,

@@ -37,7 +37,11 @@ class ClientModel(BaseModel):
     """Base of everything a client sends: camelCase names, nothing unknown, never changed."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+        defer_build=True,
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
     )
 
 
