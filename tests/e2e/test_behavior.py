@@ -11,15 +11,9 @@ import pytest
 from tests.e2e.gob_process import TRACEBACK, GobProcess, run_gob
 from tests.e2e.graphql_client import Client
 from tests.e2e.stored import rows
-from tests.ports.scripted_openai import (
-    Call,
-    Done,
-    Finish,
-    ReceivedRequest,
-    ScriptedOpenAI,
-    Usage,
-    Wait,
-)
+from tests.ports.acts import Call, Done, Finish, Usage, Wait
+from tests.ports.scripted_openai import ScriptedOpenAI
+from tests.ports.scripted_server import ReceivedRequest
 
 ADJUST = """
 mutation ($input: AdjustBehaviorInput!) { adjustBehavior(input: $input) {

@@ -11,19 +11,8 @@ import pytest_asyncio
 from tests.e2e.gob_process import TRACEBACK, GobProcess
 from tests.e2e.graphql_client import Client, Item, is_delta, numbers, text_of
 from tests.e2e.stored import rows
-from tests.ports.scripted_openai import (
-    Act,
-    Call,
-    Cut,
-    Done,
-    Error,
-    Finish,
-    Raw,
-    Say,
-    ScriptedOpenAI,
-    Usage,
-    Wait,
-)
+from tests.ports.acts import Act, Call, Cut, Done, Error, Finish, Raw, Say, Usage, Wait
+from tests.ports.scripted_openai import ScriptedOpenAI
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -20,21 +20,9 @@ from domain.models.ports import (
     ToolCallReady,
     ToolSpec,
 )
+from tests.ports.acts import Act, Call, Delta, Done, Endless, Finish, Hang, Raw, Say, Usage, Wait
 from tests.ports.openai_rig import ASK, KEY, Waits, client_of, collect
-from tests.ports.scripted_openai import (
-    Act,
-    Call,
-    Delta,
-    Done,
-    Endless,
-    Finish,
-    Hang,
-    Raw,
-    Say,
-    ScriptedOpenAI,
-    Usage,
-    Wait,
-)
+from tests.ports.scripted_openai import ScriptedOpenAI
 
 
 @pytest.fixture

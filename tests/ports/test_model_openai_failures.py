@@ -19,19 +19,9 @@ from domain.models.ports import (
     TextDelta,
     TokenUsage,
 )
+from tests.ports.acts import Act, Cut, Done, Endless, Error, Finish, Hang, Raw, Say
 from tests.ports.openai_rig import KEY, Waits, client_of, collect, failure_of
-from tests.ports.scripted_openai import (
-    Act,
-    Cut,
-    Done,
-    Endless,
-    Error,
-    Finish,
-    Hang,
-    Raw,
-    Say,
-    ScriptedOpenAI,
-)
+from tests.ports.scripted_openai import ScriptedOpenAI
 
 DATE = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
