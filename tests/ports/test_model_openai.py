@@ -21,7 +21,7 @@ from domain.models.ports import (
     ToolSpec,
 )
 from tests.ports.acts import Act, Call, Delta, Done, Endless, Finish, Hang, Raw, Say, Usage, Wait
-from tests.ports.openai_rig import ASK, KEY, Waits, client_of, collect
+from tests.ports.model_rig import ASK, KEY, WIRES, Waits, collect
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 
@@ -38,7 +38,7 @@ def waits() -> Waits:
 
 @pytest.fixture
 async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[OpenAIModelClient]:
-    client = client_of(provider, waits)
+    client = WIRES["openai"].client_of(provider, waits)
     yield client
     await client.aclose()
 

@@ -20,7 +20,7 @@ from domain.models.ports import (
     TokenUsage,
 )
 from tests.ports.acts import Act, Cut, Done, Endless, Error, Finish, Hang, Raw, Say
-from tests.ports.openai_rig import KEY, Waits, client_of, collect, failure_of
+from tests.ports.model_rig import KEY, WIRES, Waits, collect, failure_of
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 DATE = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ def waits() -> Waits:
 
 @pytest.fixture
 async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[OpenAIModelClient]:
-    client = client_of(provider, waits)
+    client = WIRES["openai"].client_of(provider, waits)
     yield client
     await client.aclose()
 
@@ -290,7 +290,7 @@ async def test_a_provider_that_sends_no_token_times_out_and_is_left(
     provider: ScriptedOpenAI, waits: Waits
 ) -> None:
     timeouts = ModelTimeouts(first_token_s=0.05)
-    client = client_of(provider, waits, timeouts=timeouts)
+    client = WIRES["openai"].client_of(provider, waits, timeouts=timeouts)
     for _ in range(3):
         provider.script(Hang())
 
@@ -316,7 +316,7 @@ async def test_a_provider_that_sends_no_token_times_out_and_is_left(
 async def test_a_stream_that_stalls_or_never_ends_is_given_up(
     *, provider: ScriptedOpenAI, waits: Waits, timeouts: ModelTimeouts, act: Act, message: str
 ) -> None:
-    client = client_of(provider, waits, timeouts=timeouts)
+    client = WIRES["openai"].client_of(provider, waits, timeouts=timeouts)
     provider.script(Say("Hel"), act)
 
     events, error = await collect(client)
@@ -333,7 +333,7 @@ async def test_a_stream_that_stalls_or_never_ends_is_given_up(
 async def test_a_wait_that_does_not_fit_into_the_whole_time_is_not_begun(
     provider: ScriptedOpenAI, waits: Waits
 ) -> None:
-    client = client_of(provider, waits, timeouts=ModelTimeouts(total_s=10))
+    client = WIRES["openai"].client_of(provider, waits, timeouts=ModelTimeouts(total_s=10))
     provider.fail(429, headers={"Retry-After": "30"})
 
     events, error = await collect(client)
