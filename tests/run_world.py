@@ -23,6 +23,7 @@ from domain.kernel.database import Database, Statement
 from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.memory.service import MemoryService
+from domain.models.ports import ModelClient
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
@@ -99,6 +100,9 @@ class RunWorld:
     ids: IdSource
     endings: list[Ending] = field(default_factory=list[Ending])
     """What other features add to the ends of runs."""
+    client: ModelClient | None = None
+    """Asked instead of the scripted model, where a test has one."""
+    tools: Callable[[Effects], ToolRegistry] = ledger_tools
 
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
@@ -106,7 +110,7 @@ class RunWorld:
         journal = Journal(self.database, self.store, tokens, self.clock, endings=self.endings)
         engine = RunEngine(
             contexts=ContextBuilder(
-                self.database, self.conversations, self.models(), ledger_tools(self.effects)
+                self.database, self.conversations, self.models(), self.tools(self.effects)
             ),
             guidance=Guidance(self.database, self.clock),
             calls=CallRunner(self.clock, self.ids, self.audit()),
@@ -123,8 +127,9 @@ class RunWorld:
         return AuditTrail(self.database, self.clock, self.ids)
 
     def models(self) -> ModelProviders:
-        """Only the scripted model."""
-        return ModelProviders([self.model], default=ModelRef(provider="scripted", name="m1"))
+        """Only the scripted model, or what stands in its place."""
+        client = self.client or self.model
+        return ModelProviders([client], default=ModelRef(provider=client.name, name="m1"))
 
     def office(self) -> LeaseOffice:
         """The leases of one more process."""

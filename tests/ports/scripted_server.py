@@ -214,7 +214,7 @@ class ScriptedServer(ABC):
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
         early = b""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, _Gone):
+        try:
             while True:
                 request = await _read_request(reader, early, number)
                 self.requests.append(request)
@@ -222,7 +222,12 @@ class ScriptedServer(ABC):
                     self._arrived.notify_all()
                 reply = self._take(request)
                 early = await self._perform(_Stage(reader, writer, request), reply)
-        writer.transport.abort()
+        except (ConnectionError, asyncio.IncompleteReadError, _Gone):
+            return
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _perform(self, stage: "_Stage", reply: _Reply) -> bytes:
         """Play a reply; what the client sent meanwhile belongs to its next request."""
