@@ -1,8 +1,6 @@
 """The chat-completions client against a scripted provider, over a real socket."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import pytest
 
@@ -20,27 +18,14 @@ from domain.models.ports import (
     ToolCallReady,
     ToolSpec,
 )
-from tests.ports.acts import Act, Call, Delta, Done, Endless, Finish, Hang, Raw, Say, Usage, Wait
-from tests.ports.model_rig import ASK, KEY, WIRES, Waits, collect
+from tests.ports.acts import Act, Call, Delta, Done, Finish, Raw, Say, Usage
+from tests.ports.model_rig import KEY, WIRES, WireUnderTest, collect
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[ScriptedOpenAI]:
-    async with ScriptedOpenAI() as provider:
-        yield provider
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
-async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[OpenAIModelClient]:
-    client = WIRES["openai"].client_of(provider, waits)
-    yield client
-    await client.aclose()
+def wire() -> WireUnderTest:
+    return WIRES["openai"]
 
 
 async def test_text_streams_in_deltas_and_ends_with_usage_and_a_finish(
@@ -58,21 +43,6 @@ async def test_text_streams_in_deltas_and_ends_with_usage_and_a_finish(
         TokenUsage(input_tokens=11, output_tokens=5, cached_tokens=8, reasoning_tokens=2),
         Finished(FinishReason.STOP),
     ]
-
-
-async def test_a_delta_reaches_the_caller_before_the_answer_goes_on(
-    provider: ScriptedOpenAI, client: OpenAIModelClient
-) -> None:
-    go_on = asyncio.Event()
-    provider.script(Say("first"), Wait(go_on), Say("second"), Finish(), Done())
-
-    async with asyncio.timeout(20), aclosing(client.stream(ASK)) as stream:
-        first = await anext(stream)
-        go_on.set()
-        rest = [event async for event in stream]
-
-    assert first == TextDelta("first")
-    assert rest == [TextDelta("second"), Finished(FinishReason.STOP)]
 
 
 async def test_a_request_carries_messages_tools_parameters_key_and_trace(
@@ -239,63 +209,3 @@ async def test_a_base_url_works_with_and_without_a_slash_at_its_end(
     assert error is None
     assert provider.requests[0].path == "/v1/chat/completions"
     assert "authorization" not in provider.requests[0].headers
-
-
-@pytest.mark.parametrize("base_url", ["ftp://example.test/v1", "localhost", "http://", ""])
-def test_a_base_url_that_is_no_web_address_is_refused(base_url: str) -> None:
-    with pytest.raises(ValueError, match="should start with http"):
-        OpenAIModelClient(base_url=base_url)
-
-
-async def test_requests_one_after_the_other_share_a_connection(
-    provider: ScriptedOpenAI, client: OpenAIModelClient
-) -> None:
-    provider.answer("one")
-    provider.answer("two")
-
-    await collect(client)
-    await collect(client)
-
-    assert [request.connection for request in provider.requests] == [1, 1]
-
-
-async def test_closing_the_stream_closes_the_connection_to_the_provider(
-    provider: ScriptedOpenAI, client: OpenAIModelClient
-) -> None:
-    provider.script(Endless())
-
-    async with aclosing(client.stream(ASK)) as stream:
-        await anext(stream)
-
-    async with asyncio.timeout(20):
-        await provider.requests[0].disconnected.wait()
-
-
-async def test_cancelling_the_reader_closes_the_connection_to_the_provider(
-    provider: ScriptedOpenAI, client: OpenAIModelClient
-) -> None:
-    provider.script(Hang())
-    reading = asyncio.create_task(collect(client))
-    received = await provider.received(1)
-
-    reading.cancel()
-
-    async with asyncio.timeout(20):
-        await received.disconnected.wait()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-
-
-async def test_proxies_of_the_environment_are_not_used(
-    provider: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    client = OpenAIModelClient(base_url=provider.base_url)
-    provider.answer("ok")
-
-    events, error = await collect(client)
-    await client.aclose()
-
-    assert error is None
-    assert events[0] == TextDelta("ok")

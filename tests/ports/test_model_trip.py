@@ -1,19 +1,22 @@
 """A run through the real engine over each wire: its whole trip, and each fault on its way."""
 
+import asyncio
+import itertools
 from collections.abc import Sequence
+from statistics import median
 
 import pytest
 
 from domain.events.records import EventRecord
 from domain.kernel.database import Database
 from domain.runs.rows import RunRow, RunStepRow
+from tests.ports.acts import Act, Endless, Hang, Say
 from tests.ports.model_rig import WIRES
 from tests.ports.trip import FAULTS, TRIP, Fault, Scene, script_trip, trip_scene
 
 FEW = [
-    pytest.param(wire, (row + column) % len(TRIP), fault, id=f"{wire}-{fault.name}")
-    for row, fault in enumerate(FAULTS)
-    for column, wire in enumerate(WIRES)
+    pytest.param(wire, row // len(WIRES) % len(TRIP), fault, id=f"{wire}-{fault.name}")
+    for row, (fault, wire) in enumerate(zip(FAULTS, itertools.cycle(WIRES), strict=False))
 ]
 ALL = [
     pytest.param(wire, at, fault, id=f"{wire}-{fault.name}-{at + 1}")
@@ -137,3 +140,48 @@ async def test_any_fault_at_any_request_is_told_and_nothing_happens_twice(
     database: Database, wire: str, at: int, fault: Fault
 ) -> None:
     await check_fault(database, wire, at, fault)
+
+
+async def cancelled(scene: Scene, act: Act) -> float:
+    """Cancel a run while its model answers; seconds until the provider is left."""
+    scene.provider.script(Say("As I was "), act)
+    run_id = await scene.world.accept("go")
+    async with scene.world.process() as runner:
+        await runner.execute(run_id)
+        await scene.client.heard.wait()
+        begun = asyncio.get_running_loop().time()
+
+        row = await scene.world.service(runner).cancel(scene.world.principal, run_id, "enough")
+        async with asyncio.timeout(20):
+            await scene.provider.requests[0].disconnected.wait()
+
+    assert (row.status, row.status_reason) == ("CANCELLED", "enough")
+    assert (row.output or "").replace("more ", "") == "As I was "
+    assert len(scene.provider.requests) == 1
+    return (scene.provider.requests[0].left_at or 0) - begun
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("act", [Endless(), Hang()], ids=["talking", "stalled"])
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_cancelled_run_leaves_its_provider_without_waiting_for_more(
+    database: Database, wire: str, act: Act
+) -> None:
+    async with trip_scene(database, wire) as scene:
+        await cancelled(scene, act)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("act", [Endless(), Hang()], ids=["talking", "stalled"])
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_cancelled_run_leaves_its_provider_within_a_fifth_of_a_second(
+    database: Database, wire: str, act: Act
+) -> None:
+    took_s: list[float] = []
+    async with trip_scene(database, wire) as scene:
+        for _ in range(20):
+            scene.provider.requests.clear()
+            scene.client.heard.clear()
+            took_s.append(await cancelled(scene, act))
+
+    assert median(took_s) < 0.2

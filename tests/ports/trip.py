@@ -184,6 +184,8 @@ class TwoTempers:
         self._hasty = hasty
         self._hasty_at = hasty_at
         self._asked = 0
+        self.heard = asyncio.Event()
+        """Set once something of an answer has come."""
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask the one whose turn it is."""
@@ -191,6 +193,7 @@ class TwoTempers:
         self._asked += 1
         async with aclosing(client.stream(request)) as events:
             async for event in events:
+                self.heard.set()
                 yield event
 
     async def aclose(self) -> None:
@@ -225,6 +228,7 @@ class Scene:
 
     world: RunWorld
     provider: ScriptedServer
+    client: TwoTempers
     waits: Waits
 
 
@@ -243,6 +247,7 @@ async def trip_scene(
     async with run_world(database) as world, spoken.server() as provider:
         patient = spoken.client_of(provider, waits)
         hasty = spoken.client_of(provider, waits, timeouts=HASTY)
-        world.client, world.tools = TwoTempers(patient, hasty, hasty_at), trip_tools
-        yield Scene(world, provider, waits)
-        await world.client.aclose()
+        client = TwoTempers(patient, hasty, hasty_at)
+        world.client, world.tools = client, trip_tools
+        yield Scene(world, provider, client, waits)
+        await client.aclose()
