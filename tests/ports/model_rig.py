@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from app.adapters.model_anthropic import AnthropicModelClient, AnthropicWire
 from app.adapters.model_http import ModelTimeouts, RetryPolicy
 from app.adapters.model_http_client import HttpModelClient, Wire
+from app.adapters.model_ollama import OllamaModelClient, OllamaWire
 from app.adapters.model_openai import OpenAIModelClient, OpenAIWire
 from domain.models.ports import ChatMessage, ModelClient, ModelError, ModelEvent, ModelRequest
+from tests.ports.scripted_anthropic import ScriptedAnthropic
+from tests.ports.scripted_ollama import ScriptedOllama
 from tests.ports.scripted_openai import ScriptedOpenAI
 from tests.ports.scripted_server import ScriptedServer
 
@@ -48,6 +52,8 @@ class WireUnderTest:
 
 WIRES: Mapping[str, WireUnderTest] = {
     "openai": WireUnderTest(ScriptedOpenAI, OpenAIModelClient, OpenAIWire),
+    "anthropic": WireUnderTest(ScriptedAnthropic, AnthropicModelClient, AnthropicWire),
+    "ollama": WireUnderTest(ScriptedOllama, OllamaModelClient, OllamaWire, takes_key=False),
 }
 
 
