@@ -1,6 +1,6 @@
 """The chat-completions wire: what goes out, and what the chunks that come back mean. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,8 @@ class ChatCompletionReader(JsonReader):
     def _read(self, chunk: Any) -> Sequence[ModelEvent]:
         if (error := chunk.get("error")) is not None:
             raise self._words.of_object(error)
+        if chunk.get("object") == "error":
+            raise self._words.of_object(chunk)
         if (usage := chunk.get("usage")) is not None:
             self._usage = _usage(usage)
         for choice in chunk.get("choices") or ():
@@ -130,7 +132,7 @@ class ChatCompletionReader(JsonReader):
         elif reasoning := delta.get("reasoning"):
             events.append(ReasoningDelta(text_of(reasoning)))
         if content := delta.get("content"):
-            events.append(TextDelta(text_of(content)))
+            events += (TextDelta(content),) if isinstance(content, str) else _of_parts(content)
         if refusal := delta.get("refusal"):
             self._refused = True
             events.append(TextDelta(text_of(refusal)))
@@ -184,6 +186,16 @@ class ChatCompletionReader(JsonReader):
         """Reasoning that led to calls: servers that give it in this field want it with results."""
         data = {"reasoning_content": "".join(self._reasoning)}
         return (ProviderState(provider=self._words.provider, data=data),)
+
+
+def _of_parts(parts: Sequence[dict[str, Any]]) -> Iterator[TextDelta | ReasoningDelta]:
+    """Deltas that come as typed parts, which is how Mistral's models tell their reasoning."""
+    for part in parts:
+        if part["type"] == "thinking":
+            text = "".join(text_of(piece.get("text") or "") for piece in part["thinking"])
+            yield ReasoningDelta(text)
+        elif part["type"] == "text":
+            yield TextDelta(text_of(part["text"]))
 
 
 def _usage(usage: dict[str, Any]) -> TokenUsage:
