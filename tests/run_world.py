@@ -102,6 +102,7 @@ class RunWorld:
     """What other features add to the ends of runs."""
     client: ModelClient | None = None
     """Asked instead of the scripted model, where a test has one."""
+    model_name: str = "m1"
     tools: Callable[[Effects], ToolRegistry] = ledger_tools
 
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
@@ -129,7 +130,7 @@ class RunWorld:
     def models(self) -> ModelProviders:
         """Only the scripted model, or what stands in its place."""
         client = self.client or self.model
-        return ModelProviders([client], default=ModelRef(provider=client.name, name="m1"))
+        return ModelProviders([client], default=ModelRef(provider=client.name, name=self.model_name))
 
     def office(self) -> LeaseOffice:
         """The leases of one more process."""

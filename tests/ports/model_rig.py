@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.adapters.model_anthropic import AnthropicModelClient, AnthropicWire
 from app.adapters.model_http import ModelTimeouts, RetryPolicy
@@ -27,14 +28,35 @@ class Waits(list[float]):
         self.append(delay_s)
 
 
+class ClientUnderTest(Protocol):
+    """A client and who plays its provider."""
+
+    @property
+    def server(self) -> type[ScriptedServer]:
+        """Who is asked."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The name of a model that it takes."""
+        ...
+
+    def client_of(
+        self, provider: ScriptedServer, waits: Waits, *, timeouts: ModelTimeouts | None = None
+    ) -> ModelClient:
+        """A client that tries three times; its waits take no time and lose nothing by chance."""
+        ...
+
+
 @dataclass(frozen=True)
 class WireUnderTest:
-    """One wire: who plays the provider, who asks it, and how its stream is read."""
+    """A wire of our own: who plays the provider, who asks it, and how its stream is read."""
 
     server: type[ScriptedServer]
     client: type[HttpModelClient]
     wire: type[Wire]
     takes_key: bool = True
+    model: str = "m-1"
 
     def client_of(
         self,
@@ -55,6 +77,9 @@ WIRES: Mapping[str, WireUnderTest] = {
     "anthropic": WireUnderTest(ScriptedAnthropic, AnthropicModelClient, AnthropicWire),
     "ollama": WireUnderTest(ScriptedOllama, OllamaModelClient, OllamaWire, takes_key=False),
 }
+
+CLIENTS: Mapping[str, ClientUnderTest] = {**WIRES}
+"""All that ask a provider over a socket, by the name of the client."""
 
 
 async def collect(

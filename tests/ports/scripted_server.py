@@ -97,11 +97,11 @@ class ScriptedServer(ABC):
     answer_type: ClassVar[type[Answer]]
     prefix: ClassVar[str] = ""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self.requests: list[ReceivedRequest] = []
-        self.fallback: Sequence[Act] | None = None
-        """What is played for a request that nothing is scripted for; None is an HTTP error."""
-        self.port = 0
+        self.fallback: Callable[[ReceivedRequest], Sequence[Act]] | None = None
+        """Says what is played for a request that nothing is scripted for; else an HTTP error."""
+        self.port = port
         self._replies: list[_Reply] = []
         self._connections: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Condition()
@@ -242,7 +242,7 @@ class ScriptedServer(ABC):
                 self._replies.remove(reply)
                 return reply
         if self.fallback is not None:
-            return _Reply(acts=self.fallback)
+            return _Reply(acts=self.fallback(request))
         body = self.error_body(501, message="nothing is scripted", code=None)
         return _Reply(status=501, body=json.dumps(body).encode())
 

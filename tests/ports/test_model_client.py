@@ -3,13 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 import pytest
 
 from app.adapters.model_offline import OfflineModelClient
-from app.adapters.model_openai import OpenAIModelClient
 from app.adapters.model_simulated import SimulatedModelClient
 from domain.models.ports import (
     ChatMessage,
@@ -23,7 +22,8 @@ from domain.models.ports import (
     ToolCallReady,
     ToolSpec,
 )
-from tests.ports.scripted_openai import ScriptedOpenAI
+from tests.ports.model_rig import CLIENTS, Waits
+from tests.ports.scripted_server import ScriptedServer
 
 CALCULATE = ToolSpec(
     name="calculate",
@@ -45,7 +45,12 @@ class Rig:
     to_answer: str
     to_call: str
     is_offline: bool
-    provider: ScriptedOpenAI | None = None
+    provider: ScriptedServer | None = None
+    model: str = "m"
+
+    def ask(self, *messages: ChatMessage) -> ModelRequest:
+        """A request with one tool."""
+        return ModelRequest(model=self.model, messages=messages, tools=[CALCULATE])
 
     def will_answer(self, text: str = ANSWER) -> None:
         if self.provider:
@@ -56,24 +61,33 @@ class Rig:
             self.provider.call_tool("calculate", {"expression": "2 + 2"})
 
 
-@pytest.fixture(params=["openai", "offline", "simulated"])
+OFFLINE = {
+    "offline": (OfflineModelClient, "Hi", "calculate 2 + 2"),
+    "simulated": (
+        SimulatedModelClient,
+        '{"tokens": 30}',
+        json.dumps({"tool": {"name": "calculate", "arguments": {"expression": "2 + 2"}}}),
+    ),
+}
+
+
+@pytest.fixture(params=[*CLIENTS, *OFFLINE])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    call = json.dumps({"tool": {"name": "calculate", "arguments": {"expression": "2 + 2"}}})
-    async with ScriptedOpenAI() as provider:
-        rigs = {
-            "openai": Rig(
-                OpenAIModelClient(base_url=provider.base_url), "Hi", "2 + 2?", False, provider
-            ),
-            "offline": Rig(OfflineModelClient(), "Hi", "calculate 2 + 2", True),
-            "simulated": Rig(SimulatedModelClient(), '{"tokens": 30}', call, True),
-        }
-        yield rigs[request.param]
-        for each in rigs.values():
-            await each.client.aclose()
-
-
-def ask(*messages: ChatMessage) -> ModelRequest:
-    return ModelRequest(model="m", messages=messages, tools=[CALCULATE])
+    """Each client."""
+    name = request.param
+    async with AsyncExitStack() as stack:
+        if name in OFFLINE:
+            client_type, to_answer, to_call = OFFLINE[name]
+            built = Rig(client_type(), to_answer, to_call, is_offline=True)
+        else:
+            under_test = CLIENTS[name]
+            provider = await stack.enter_async_context(under_test.server())
+            client = under_test.client_of(provider, Waits())
+            built = Rig(client, "Hi", "2 + 2?", is_offline=False, provider=provider)
+            built.model = under_test.model
+        assert built.client.name == name
+        yield built
+        await built.client.aclose()
 
 
 def user(text: str) -> ChatMessage:
@@ -88,7 +102,7 @@ async def events_of(rig: Rig, request: ModelRequest) -> list[ModelEvent]:
 async def test_an_answer_is_text_then_usage_then_one_finish(rig: Rig) -> None:
     rig.will_answer()
 
-    *deltas, usage, finish = await events_of(rig, ask(user(rig.to_answer)))
+    *deltas, usage, finish = await events_of(rig, rig.ask(user(rig.to_answer)))
 
     assert {type(delta) for delta in deltas} == {TextDelta}
     assert len(deltas) > 1
@@ -101,7 +115,7 @@ async def test_an_answer_is_text_then_usage_then_one_finish(rig: Rig) -> None:
 async def test_a_call_comes_whole_and_ends_the_answer(rig: Rig) -> None:
     rig.will_call()
 
-    ready, usage, finish = await events_of(rig, ask(user(rig.to_call)))
+    ready, usage, finish = await events_of(rig, rig.ask(user(rig.to_call)))
 
     assert isinstance(ready, ToolCallReady)
     assert ready.call.name == "calculate"
@@ -113,7 +127,7 @@ async def test_a_call_comes_whole_and_ends_the_answer(rig: Rig) -> None:
 
 async def test_the_result_of_a_call_is_answered_in_text(rig: Rig) -> None:
     rig.will_call()
-    ready = (await events_of(rig, ask(user(rig.to_call))))[0]
+    ready = (await events_of(rig, rig.ask(user(rig.to_call))))[0]
     assert isinstance(ready, ToolCallReady)
     asked = ChatMessage(role="assistant", tool_calls=(ready.call,))
     result = ChatMessage(
@@ -121,7 +135,7 @@ async def test_the_result_of_a_call_is_answered_in_text(rig: Rig) -> None:
     )
     rig.will_answer()
 
-    *deltas, _, finish = await events_of(rig, ask(user(rig.to_call), asked, result))
+    *deltas, _, finish = await events_of(rig, rig.ask(user(rig.to_call), asked, result))
 
     assert {type(delta) for delta in deltas} == {TextDelta}
     assert finish == Finished(FinishReason.STOP, offline=rig.is_offline)
@@ -131,9 +145,10 @@ async def test_a_stream_closed_in_the_middle_leaves_the_client_usable(rig: Rig) 
     rig.will_answer()
     rig.will_answer()
 
-    async with asyncio.timeout(20), aclosing(rig.client.stream(ask(user(rig.to_answer)))) as stream:
+    asked = rig.ask(user(rig.to_answer))
+    async with asyncio.timeout(20), aclosing(rig.client.stream(asked)) as stream:
         await anext(stream)
-    events = await events_of(rig, ask(user(rig.to_answer)))
+    events = await events_of(rig, asked)
 
     assert isinstance(events[-1], Finished)
 
@@ -141,15 +156,16 @@ async def test_a_stream_closed_in_the_middle_leaves_the_client_usable(rig: Rig) 
 async def test_streams_side_by_side_do_not_mix(rig: Rig) -> None:
     for _ in range(5):
         rig.will_answer()
-    alone = await events_of(rig, ask(user(rig.to_answer)))
+    asked = rig.ask(user(rig.to_answer))
+    alone = await events_of(rig, asked)
 
-    together = await asyncio.gather(*(events_of(rig, ask(user(rig.to_answer))) for _ in range(4)))
+    together = await asyncio.gather(*(events_of(rig, asked) for _ in range(4)))
 
     assert together == [alone] * 4
 
 
-async def test_a_client_has_a_name_and_may_be_closed_twice(rig: Rig) -> None:
+async def test_a_client_may_be_closed_twice(rig: Rig) -> None:
     await rig.client.aclose()
     await rig.client.aclose()
 
-    assert rig.client.name in {"openai", "offline", "simulated"}
+    assert rig.client.name in {*CLIENTS, *OFFLINE}

@@ -1,4 +1,4 @@
-"""A run through the real engine over each wire: its whole trip, and each fault on its way."""
+"""A run through the real engine over each client: its whole trip, and each fault on its way."""
 
 import asyncio
 import itertools
@@ -11,18 +11,18 @@ from domain.events.records import EventRecord
 from domain.kernel.database import Database
 from domain.runs.rows import RunRow, RunStepRow
 from tests.ports.acts import Act, Endless, Hang, Say
-from tests.ports.model_rig import WIRES
+from tests.ports.model_rig import CLIENTS
 from tests.ports.trip import FAULTS, TRIP, Fault, Scene, script_trip, trip_scene
 
 FEW = [
-    pytest.param(wire, row // len(WIRES) % len(TRIP), fault, id=f"{wire}-{fault.name}")
-    for row, (fault, wire) in enumerate(zip(FAULTS, itertools.cycle(WIRES), strict=False))
+    pytest.param(client, row // len(CLIENTS) % len(TRIP), fault, id=f"{client}-{fault.name}")
+    for row, (fault, client) in enumerate(zip(FAULTS, itertools.cycle(CLIENTS), strict=False))
 ]
 ALL = [
-    pytest.param(wire, at, fault, id=f"{wire}-{fault.name}-{at + 1}")
+    pytest.param(client, at, fault, id=f"{client}-{fault.name}-{at + 1}")
     for fault in FAULTS
     for at in range(len(TRIP))
-    for wire in WIRES
+    for client in CLIENTS
 ]
 
 
@@ -62,11 +62,11 @@ async def check_steps(scene: Scene, row: RunRow, *, whole: int) -> list[EventRec
     return events
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("client", CLIENTS)
 async def test_a_trip_of_four_requests_and_five_calls_tells_each_thing_once(
-    database: Database, wire: str
+    database: Database, client: str
 ) -> None:
-    async with trip_scene(database, wire) as scene:
+    async with trip_scene(database, client) as scene:
         script_trip(scene.provider)
 
         row = await travel(scene)
@@ -90,9 +90,9 @@ async def test_a_trip_of_four_requests_and_five_calls_tells_each_thing_once(
         ]
 
 
-async def check_fault(database: Database, wire: str, at: int, fault: Fault) -> None:
+async def check_fault(database: Database, client: str, at: int, fault: Fault) -> None:
     """Travel with a fault at one request; its outcome is typed, counted and told once."""
-    async with trip_scene(database, wire, hasty_at=at if fault.hasty else None) as scene:
+    async with trip_scene(database, client, hasty_at=at if fault.hasty else None) as scene:
         script_trip(scene.provider, fault, at)
         if fault.refused and at == 0:
             scene.provider.leave()
@@ -127,19 +127,19 @@ async def check_fault(database: Database, wire: str, at: int, fault: Fault) -> N
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(("wire", "at", "fault"), FEW)
+@pytest.mark.parametrize(("client", "at", "fault"), FEW)
 async def test_a_fault_on_the_trip_is_told_and_nothing_happens_twice(
-    database: Database, wire: str, at: int, fault: Fault
+    database: Database, client: str, at: int, fault: Fault
 ) -> None:
-    await check_fault(database, wire, at, fault)
+    await check_fault(database, client, at, fault)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("wire", "at", "fault"), ALL)
+@pytest.mark.parametrize(("client", "at", "fault"), ALL)
 async def test_any_fault_at_any_request_is_told_and_nothing_happens_twice(
-    database: Database, wire: str, at: int, fault: Fault
+    database: Database, client: str, at: int, fault: Fault
 ) -> None:
-    await check_fault(database, wire, at, fault)
+    await check_fault(database, client, at, fault)
 
 
 async def cancelled(scene: Scene, act: Act) -> float:
@@ -163,22 +163,22 @@ async def cancelled(scene: Scene, act: Act) -> float:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("act", [Endless(), Hang()], ids=["talking", "stalled"])
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("client", CLIENTS)
 async def test_a_cancelled_run_leaves_its_provider_without_waiting_for_more(
-    database: Database, wire: str, act: Act
+    database: Database, client: str, act: Act
 ) -> None:
-    async with trip_scene(database, wire) as scene:
+    async with trip_scene(database, client) as scene:
         await cancelled(scene, act)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("act", [Endless(), Hang()], ids=["talking", "stalled"])
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("client", CLIENTS)
 async def test_a_cancelled_run_leaves_its_provider_within_a_fifth_of_a_second(
-    database: Database, wire: str, act: Act
+    database: Database, client: str, act: Act
 ) -> None:
     took_s: list[float] = []
-    async with trip_scene(database, wire) as scene:
+    async with trip_scene(database, client) as scene:
         for _ in range(20):
             scene.provider.requests.clear()
             scene.client.heard.clear()

@@ -29,7 +29,7 @@ from tests.ports.acts import (
     Say,
     Usage,
 )
-from tests.ports.model_rig import WIRES, Waits
+from tests.ports.model_rig import CLIENTS, Waits
 from tests.ports.scripted_server import ScriptedServer
 from tests.run_world import Effects, RunWorld, run_world
 
@@ -142,7 +142,7 @@ _HALF_CALL = Call("pay", '{"amount": 999}', id="call_x", whole=False)
 
 def again(name: str, *acts: Act, **more: Any) -> Fault:
     """A fault before anything of the answer was seen: the request goes out again."""
-    usual = {"retrying": UNAVAILABLE, "delays_s": (0.5,)}
+    usual: dict[str, Any] = {"retrying": UNAVAILABLE, "delays_s": (0.5,)}
     return Fault(name, acts or None, **{**usual, **more})
 
 
@@ -234,7 +234,7 @@ class Scene:
 
 @asynccontextmanager
 async def trip_scene(
-    database: Database, wire: str, *, hasty_at: int | None = None
+    database: Database, name: str, *, hasty_at: int | None = None
 ) -> AsyncGenerator[Scene, None]:
     """Build the world; while a client waits to try again, the provider comes back."""
 
@@ -243,11 +243,11 @@ async def trip_scene(
             await super().__call__(delay_s)
             await provider.listen()
 
-    spoken, waits = WIRES[wire], ComingBack()
-    async with run_world(database) as world, spoken.server() as provider:
-        patient = spoken.client_of(provider, waits)
-        hasty = spoken.client_of(provider, waits, timeouts=HASTY)
+    under_test, waits = CLIENTS[name], ComingBack()
+    async with run_world(database) as world, under_test.server() as provider:
+        patient = under_test.client_of(provider, waits)
+        hasty = under_test.client_of(provider, waits, timeouts=HASTY)
         client = TwoTempers(patient, hasty, hasty_at)
-        world.client, world.tools = client, trip_tools
+        world.client, world.model_name, world.tools = client, under_test.model, trip_tools
         yield Scene(world, provider, client, waits)
         await client.aclose()
