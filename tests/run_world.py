@@ -130,7 +130,9 @@ class RunWorld:
     def models(self) -> ModelProviders:
         """Only the scripted model, or what stands in its place."""
         client = self.client or self.model
-        return ModelProviders([client], default=ModelRef(provider=client.name, name=self.model_name))
+        return ModelProviders(
+            [client], default=ModelRef(provider=client.name, name=self.model_name)
+        )
 
     def office(self) -> LeaseOffice:
         """The leases of one more process."""

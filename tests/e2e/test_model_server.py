@@ -1,8 +1,8 @@
-"""The real server against an OpenAI-compatible one that streams, stumbles and breaks off."""
+"""The real server against model servers that stream, stumble and break off."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,32 +11,58 @@ import pytest_asyncio
 from tests.e2e.gob_process import TRACEBACK, GobProcess
 from tests.e2e.graphql_client import Client, Item, is_delta, numbers, text_of
 from tests.e2e.stored import rows
-from tests.ports.acts import Act, Call, Cut, Done, Error, Finish, Raw, Say, Usage, Wait
+from tests.ports.acts import (
+    Act,
+    Call,
+    Cut,
+    Done,
+    Endless,
+    Error,
+    Finish,
+    Raw,
+    Reason,
+    Say,
+    Usage,
+    Wait,
+)
+from tests.ports.scripted_anthropic import ScriptedAnthropic
+from tests.ports.scripted_ollama import ScriptedOllama
 from tests.ports.scripted_openai import ScriptedOpenAI
+from tests.ports.scripted_server import ScriptedServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODEL_KEY = "sk-scripted-1234567890abcdef"
+WIRES = ("openai", "anthropic", "ollama")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HALF_CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "x"\n\n'
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider() -> AsyncGenerator[ScriptedOpenAI, None]:
-    """The model server."""
-    async with ScriptedOpenAI() as scripted:
-        yield scripted
+async def speakers() -> AsyncGenerator[Mapping[str, ScriptedServer], None]:
+    """A model server for each wire."""
+    async with ScriptedOpenAI() as one, ScriptedAnthropic() as two, ScriptedOllama() as three:
+        yield {"openai": one, "anthropic": two, "ollama": three}
+
+
+@pytest.fixture(scope="module")
+def provider(speakers: Mapping[str, ScriptedServer]) -> ScriptedServer:
+    """The model server that is asked where a run names no model."""
+    return speakers["openai"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gob(
-    provider: ScriptedOpenAI, tmp_path_factory: pytest.TempPathFactory
+    speakers: Mapping[str, ScriptedServer], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[GobProcess, None]:
-    """Our server, which asks that one and tries once more."""
+    """Our server, which asks those and tries once more."""
     settings = {
         "MODEL_PROVIDER": "openai",
-        "OPENAI_BASE_URL": provider.base_url,
+        "OPENAI_BASE_URL": speakers["openai"].base_url,
         "OPENAI_API_KEY": MODEL_KEY,
+        "ANTHROPIC_BASE_URL": speakers["anthropic"].base_url,
+        "ANTHROPIC_API_KEY": MODEL_KEY,
+        "OLLAMA_BASE_URL": speakers["ollama"].base_url,
         "MODEL_NAME": "scripted-1",
         "MODEL_MAX_RETRIES": "1",
     }
@@ -47,12 +73,15 @@ async def gob(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def client(gob: GobProcess, provider: ScriptedOpenAI) -> AsyncGenerator[Client, None]:
+async def client(
+    gob: GobProcess, speakers: Mapping[str, ScriptedServer]
+) -> AsyncGenerator[Client, None]:
     """A client; each of its tests asks for all that it scripted."""
-    provider.requests.clear()
+    for speaker in speakers.values():
+        speaker.requests.clear()
     async with Client.of(gob, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01") as opened:
         yield opened
-    assert provider.unplayed == 0
+    assert [speaker.unplayed for speaker in speakers.values()] == [0, 0, 0]
 
 
 def kinds(items: Sequence[Item]) -> list[str]:
@@ -60,7 +89,7 @@ def kinds(items: Sequence[Item]) -> list[str]:
     return [item["__typename"] for item in items if not is_delta(item)]
 
 
-async def test_text_streams_while_the_model_writes_it(client: Client, provider: ScriptedOpenAI):
+async def test_text_streams_while_the_model_writes_it(client: Client, provider: ScriptedServer):
     go_on = asyncio.Event()
     provider.script(Say("Hello "), Wait(go_on), Say("world"), Finish(), Usage(7, 2), Done())
 
@@ -83,7 +112,7 @@ async def test_text_streams_while_the_model_writes_it(client: Client, provider: 
 
 
 async def test_the_model_server_gets_key_model_trace_and_tools(
-    client: Client, provider: ScriptedOpenAI
+    client: Client, provider: ScriptedServer
 ):
     provider.answer("Hi")
 
@@ -98,7 +127,7 @@ async def test_the_model_server_gets_key_model_trace_and_tools(
     assert "calculate" in {tool["function"]["name"] for tool in request.body["tools"]}
 
 
-async def test_a_tool_call_goes_there_and_back(client: Client, provider: ScriptedOpenAI):
+async def test_a_tool_call_goes_there_and_back(client: Client, provider: ScriptedServer):
     provider.script(Call("calculate", '{"expression": "2*21"}'), Finish("tool_calls"), Usage())
     provider.answer("It is 42.")
 
@@ -122,7 +151,7 @@ async def test_a_tool_call_goes_there_and_back(client: Client, provider: Scripte
 
 
 async def test_two_calls_at_once_and_one_that_fails_go_back_to_the_model(
-    client: Client, provider: ScriptedOpenAI
+    client: Client, provider: ScriptedServer
 ):
     good = Call("calculate", '{"expression": "1+1"}', id="call_1", index=0)
     bad = Call("calculate", '{"expression": 5}', id="call_2", index=1)
@@ -139,7 +168,7 @@ async def test_two_calls_at_once_and_one_that_fails_go_back_to_the_model(
     assert [message["tool_call_id"] for message in told] == ["call_1", "call_2"]
 
 
-async def test_a_rate_limit_is_waited_out_and_told(client: Client, provider: ScriptedOpenAI):
+async def test_a_rate_limit_is_waited_out_and_told(client: Client, provider: ScriptedServer):
     provider.fail(429, message="slow down", headers={"Retry-After": "1"})
     provider.answer("At last")
 
@@ -154,7 +183,7 @@ async def test_a_rate_limit_is_waited_out_and_told(client: Client, provider: Scr
     assert len(provider.requests) == 2
 
 
-async def test_server_errors_without_end_fail_the_run(client: Client, provider: ScriptedOpenAI):
+async def test_server_errors_without_end_fail_the_run(client: Client, provider: ScriptedServer):
     provider.fail(500)
     provider.fail(503)
 
@@ -186,7 +215,7 @@ BROKEN: dict[str, tuple[list[Act], str, str | None]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_broken_stream_is_a_failed_run_with_a_code_and_what_came(
-    client: Client, provider: ScriptedOpenAI, name: str
+    client: Client, provider: ScriptedServer, name: str
 ):
     acts, code, partial = BROKEN[name]
     provider.script(*acts)
@@ -205,7 +234,7 @@ async def test_a_broken_stream_is_a_failed_run_with_a_code_and_what_came(
     [(401, "MODEL_UNAVAILABLE"), (400, "MODEL_BAD_RESPONSE"), (404, "MODEL_BAD_RESPONSE")],
 )
 async def test_a_refusal_of_the_model_server_is_not_tried_again(
-    client: Client, provider: ScriptedOpenAI, status: int, code: str
+    client: Client, provider: ScriptedServer, status: int, code: str
 ):
     provider.fail(status, message="no")
 
@@ -216,18 +245,44 @@ async def test_a_refusal_of_the_model_server_is_not_tried_again(
     assert len(provider.requests) == 1
 
 
-async def test_a_cancelled_run_leaves_the_model_and_keeps_what_it_said(
-    client: Client, provider: ScriptedOpenAI
+@pytest.mark.parametrize("name", WIRES)
+async def test_a_tool_call_goes_there_and_back_on_each_wire(
+    client: Client, speakers: Mapping[str, ScriptedServer], name: str
 ):
-    provider.script(Say("As I was "), Wait(asyncio.Event()))
-    run = await client.execute("Talk")
+    speakers[name].script(
+        Reason("Add."),
+        Say("Let me see."),
+        Call("calculate", '{"expression": "2*21"}'),
+        Finish("tool_calls"),
+        Usage(7, 3),
+        Done(),
+    )
+    speakers[name].answer("It is 42.")
+
+    model = {"provider": name, "name": "scripted-1"}
+    run = await client.execute("What is 2*21?", model=model, waitSeconds=30)
+
+    assert (run["status"], run["output"], run["error"]) == ("SUCCEEDED", "It is 42.", None)
+    usage = {"inputTokens": 14, "outputTokens": 6, "modelCalls": 2, "toolCalls": 1}
+    assert run["usage"] == usage
+    told = json.dumps(speakers[name].requests[1].body["messages"])
+    assert r"{\"value\":42,\"text\":\"42\"}" in told
+
+
+@pytest.mark.parametrize("name", WIRES)
+async def test_a_cancelled_run_leaves_its_model_in_mid_stream_and_keeps_what_it_said(
+    client: Client, speakers: Mapping[str, ScriptedServer], name: str
+):
+    speakers[name].script(Say("As I was "), Endless(pause_s=0.005))
+    run = await client.execute("Talk", model={"provider": name, "name": "scripted-1"})
     await client.events_until(run["id"], is_delta)
 
     answer = await client.cancel(run["id"], "enough")
 
-    assert (answer["run"]["status"], answer["run"]["output"]) == ("CANCELLED", "As I was ")
+    assert answer["run"]["status"] == "CANCELLED"
+    assert answer["run"]["output"].replace("more ", "") == "As I was "
     async with asyncio.timeout(30):
-        await provider.requests[0].disconnected.wait()
+        await speakers[name].requests[0].disconnected.wait()
 
 
 async def test_a_model_server_that_is_gone_fails_the_run(tmp_path: Path):

@@ -105,6 +105,7 @@ class Endless:
     """The same text delta until the client goes away."""
 
     text: str = "more "
+    pause_s: float = 0.0
 
 
 class Garbage:

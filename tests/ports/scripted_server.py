@@ -336,13 +336,13 @@ class _Stage:
             case Wait(event):
                 await event.wait()
             case Pause(seconds):
-                await asyncio.sleep(seconds)
+                await self._pause(seconds)
             case Hang():
                 await asyncio.Event().wait()
-            case Endless(text):
+            case Endless(text, pause_s):
                 while True:
                     await self._send(*answer.lines(Say(text)))
-                    await asyncio.sleep(0)
+                    await self._pause(pause_s)
             case Cut():
                 half = answer.half_line
                 self._writer.write(b"%x\r\n%s" % (2 * len(half), half))
@@ -352,6 +352,13 @@ class _Stage:
             case _:
                 message = f"{act} cannot stand here"
                 raise ValueError(message)
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass as a slow model does, unless the client leaves."""
+        await asyncio.sleep(0)
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._request.disconnected.wait(), seconds)
 
     async def _send(self, *payloads: bytes) -> None:
         for payload in filter(None, payloads):
