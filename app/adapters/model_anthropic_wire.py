@@ -119,8 +119,7 @@ class MessagesReader(JsonReader):
         details: dict[str, Any] = delta.get("stop_details") or {}
         self._why = details.get("explanation")
 
-    def conclude(self) -> Sequence[ModelEvent]:
-        """Calls, usage and the end. Raises ModelError for an answer that is not whole."""
+    def _conclude(self) -> Sequence[ModelEvent]:
         if self._finish == "pause_turn":
             raise self._bad(_PAUSED)
         reason = self._reason(_FINISH_REASONS)
@@ -139,8 +138,8 @@ class MessagesReader(JsonReader):
         ids = CallIds(self._request.messages)
         return [
             ToolCall(
-                id=ids.take(block.content.get("id") or ""),
-                name=block.content.get("name") or "",
+                id=ids.take(text_of(block.content.get("id") or "")),
+                name=text_of(block.content.get("name") or ""),
                 arguments=block.arguments,
             )
             for block in self._in_order()

@@ -57,8 +57,7 @@ class OllamaReader(JsonReader):
             self.is_over = True
         return events
 
-    def conclude(self) -> Sequence[ModelEvent]:
-        """Calls, usage and the end. Raises ModelError for an answer that is not whole."""
+    def _conclude(self) -> Sequence[ModelEvent]:
         if self._finish in _ONLY_LOADED:
             raise self._bad("only loaded its model and gave no answer.")
         reason = self._reason(_FINISH_REASONS)

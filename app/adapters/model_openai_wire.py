@@ -163,8 +163,7 @@ class ChatCompletionReader(JsonReader):
             index = len(self._calls) if opens else max(self._calls)
         return self._calls.setdefault(int(index), _CallParts())
 
-    def conclude(self) -> Sequence[ModelEvent]:
-        """Calls, usage and the end. Raises ModelError for an answer without a finish reason."""
+    def _conclude(self) -> Sequence[ModelEvent]:
         reason = self._reason(_FINISH_REASONS)
         calls = self._ready(self._named_calls(), reason)
         if calls:

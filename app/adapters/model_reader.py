@@ -16,9 +16,12 @@ from domain.models.ports import (
     ToolCallReady,
 )
 
+SURPRISES = (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading JSON of another shape than expected raises."""
+
 
 class JsonReader:
-    """Reads payloads that are JSON objects; a wire says what they mean in `_read`."""
+    """Reads payloads that are JSON objects; what they mean is a wire's `_read` and `_conclude`."""
 
     def __init__(self, words: ErrorWords) -> None:
         self._words = words
@@ -37,18 +40,23 @@ class JsonReader:
         """Events of one payload. Raises ModelError for one that makes no sense."""
         try:
             return self._read(orjson.loads(payload))
-        except (
-            orjson.JSONDecodeError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except SURPRISES as error:
             excerpt = payload[:80].decode("utf-8", "replace")
             raise self._bad(f"sent a malformed chunk: {excerpt}") from error
 
+    def conclude(self) -> Sequence[ModelEvent]:
+        """Calls, usage and the end. Raises ModelError for an answer that is not whole."""
+        try:
+            return self._conclude()
+        except SURPRISES as error:
+            raise self._bad(f"sent an answer that makes no sense as a whole: {error}") from error
+
     def _read(self, chunk: Any) -> Sequence[ModelEvent]:
-        """Read a payload of unknown shape; any surprise raises one of the errors `read` expects."""
+        """Read a payload of unknown shape; any surprise raises one of SURPRISES."""
+        raise NotImplementedError
+
+    def _conclude(self) -> Sequence[ModelEvent]:
+        """Make sense of all that was read; any surprise raises one of SURPRISES."""
         raise NotImplementedError
 
     def _reason(self, known: dict[str, FinishReason]) -> FinishReason:

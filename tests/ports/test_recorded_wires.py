@@ -1,8 +1,11 @@
 """Streams as providers document them: each gives its events, however its bytes are cut."""
 
+import functools
+import itertools
 import json
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from tests.ports.model_rig import ASK, WIRES, Waits, collect
 
 FOLDER = Path(__file__).parent / "wires"
 RECORDINGS = sorted(path for path in FOLDER.glob("*/*.json") if path.parent.name in WIRES)
+OTHERS: Sequence[Any] = (None, 7, -1.5, "x", "", [], {}, True, [1], {"a": 1}, [None], [[]], [{}])
 NAMES = [f"{path.parent.name}-{path.stem}" for path in RECORDINGS]
 
 Shown = dict[str, Any]
@@ -79,7 +83,7 @@ def check(recording: Path, events: Sequence[ModelEvent], error: ModelError | Non
         assert re.search(broken["says"], error.message)
 
 
-def read_in_pieces(wire: str, pieces: Iterator[bytes]) -> Iterator[ModelEvent]:
+def read_in_pieces(wire: str, pieces: Iterable[bytes]) -> Iterator[ModelEvent]:
     """Read as a client does, without a connection."""
     spoken = WIRES[wire].wire()
     lines, reader = spoken.lines(), spoken.reader(ASK, ErrorWords(wire, api_key=None))
@@ -92,6 +96,41 @@ def read_in_pieces(wire: str, pieces: Iterator[bytes]) -> Iterator[ModelEvent]:
     for payload in lines.flush():
         yield from reader.read(payload)
     yield from reader.conclude()
+
+
+def read(recording: Path, pieces: Iterable[bytes]) -> tuple[list[ModelEvent], ModelError | None]:
+    """All events of a stream in pieces, and the error that ended them if one did."""
+    events: list[ModelEvent] = []
+    try:
+        for event in read_in_pieces(recording.parent.name, pieces):
+            events.append(event)  # noqa: PERF402 - what came before an error counts
+    except ModelError as error:
+        return events, error
+    return events, None
+
+
+def damages(stream: bytes) -> Iterator[bytes]:
+    """The stream with one of its values replaced, for each of them and each other kind of value."""
+    lines = stream.split(b"\n")
+    for number, line in enumerate(lines):
+        start = line.find(b"{")
+        try:
+            spots = list(paths(json.loads(line[start:]))) if start >= 0 else []
+        except ValueError:
+            continue
+        for spot, other in itertools.product(spots, OTHERS):
+            payload = json.loads(line[start:])
+            functools.reduce(operator.getitem, spot[:-1], payload)[spot[-1]] = other
+            damaged = line[:start] + json.dumps(payload).encode()
+            yield b"\n".join([*lines[:number], damaged, *lines[number + 1 :]])
+
+
+def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where values stand in a JSON value."""
+    keys: Iterable[Any] = range(len(value)) if isinstance(value, list) else value
+    for key in keys if isinstance(value, list | dict) else ():
+        yield (*above, key)
+        yield from paths(value[key], (*above, key))
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=NAMES)
@@ -108,21 +147,55 @@ async def test_a_recorded_stream_gives_its_events(recording: Path) -> None:
     check(recording, events, error)
 
 
-@pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("recording", RECORDINGS, ids=NAMES)
-def test_a_recorded_stream_gives_the_same_events_in_pieces(recording: Path, size: int) -> None:
+def test_a_recorded_stream_gives_the_same_events_byte_by_byte(recording: Path) -> None:
     stream = stream_of(recording)
-    pieces = (stream[at : at + size] for at in range(0, len(stream), size))
-    events: list[ModelEvent] = []
-    error: ModelError | None = None
 
-    try:
-        for event in read_in_pieces(recording.parent.name, pieces):
-            events.append(event)  # noqa: PERF402 - what came before an error counts
-    except ModelError as raised:
-        error = raised
+    events, error = read(recording, (stream[at : at + 1] for at in range(len(stream))))
 
     check(recording, events, error)
+
+
+def check_cuts(recording: Path, step: int) -> None:
+    """Break the stream off at every so many bytes: it is an error, or all was said before."""
+    stream = stream_of(recording)
+    whole, _ = read(recording, [stream])
+    for at in range(0, len(stream), step):
+        events, error = read(recording, [stream[:at]])
+        if error is None:
+            assert [one for one in events if not isinstance(one, TokenUsage)] == [
+                one for one in whole if not isinstance(one, TokenUsage)
+            ]
+        else:
+            assert not any(isinstance(event, ToolCallReady | Finished) for event in events)
+            assert events == whole[: len(events)]
+
+
+def check_damage(recording: Path, every: int) -> None:
+    """Put values of other kinds in the place of each: what is no answer is a typed error."""
+    damaged = itertools.islice(damages(stream_of(recording)), 0, None, every)
+    for stream in damaged:
+        events, error = read(recording, [stream])
+        assert isinstance(error, ModelError) is not any(isinstance(e, Finished) for e in events)
+        calls = [event.call for event in events if isinstance(event, ToolCallReady)]
+        said = [event.text for event in events if isinstance(event, TextDelta | ReasoningDelta)]
+        parts = [part for call in calls for part in (call.id, call.name, call.arguments)]
+        assert all(isinstance(text, str) for text in (*said, *parts))
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=NAMES)
+def test_a_stream_that_breaks_off_or_makes_no_sense_is_never_taken_for_an_answer(
+    recording: Path,
+) -> None:
+    check_cuts(recording, 43)
+    check_damage(recording, 43)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recording", RECORDINGS, ids=NAMES)
+def test_a_stream_may_break_off_at_any_byte_and_any_value_may_be_another(recording: Path) -> None:
+    check_cuts(recording, 1)
+    check_damage(recording, 1)
 
 
 @pytest.mark.parametrize("provider", WIRES)
