@@ -13,7 +13,7 @@ from tests.e2e.graphql_client import Client
 from tests.e2e.stored import rows
 from tests.ports.acts import Call, Done, Finish, Usage, Wait
 from tests.ports.scripted_openai import ScriptedOpenAI
-from tests.ports.scripted_server import ReceivedRequest
+from tests.ports.scripted_stage import ReceivedRequest
 
 ADJUST = """
 mutation ($input: AdjustBehaviorInput!) { adjustBehavior(input: $input) {

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.ports.acts import Act, Call, Delta, Done, Error, Finish, Reason, Say, Spoken, Usage
-from tests.ports.scripted_server import Answer, ScriptedServer
+from tests.ports.scripted_server import ScriptedServer
+from tests.ports.scripted_stage import Answer
 
 
 class OpenAIAnswer(Answer):

@@ -12,83 +12,12 @@ wire looks like stands in its own file; here are sockets, replies and faults.
 import asyncio
 import contextlib
 import json
-import socket
-import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from tests.ports.acts import (
-    Act,
-    Call,
-    Cut,
-    Done,
-    Endless,
-    Finish,
-    Garbage,
-    Hang,
-    Pause,
-    Raw,
-    Reset,
-    Say,
-    Spoken,
-    Usage,
-    Wait,
-)
-
-
-class Answer(ABC):
-    """How one wire writes an answer; an object for each answer, since some wires count."""
-
-    content_type: ClassVar[str]
-    half_line: ClassVar[bytes]
-    """The beginning of a delta."""
-
-    @abstractmethod
-    def opening(self, acts: Sequence[Act]) -> bytes:
-        """What stands before everything else."""
-
-    @abstractmethod
-    def lines(self, act: Spoken) -> Iterable[bytes]:
-        """An act as events of the wire."""
-
-    @abstractmethod
-    def calls(self, calls: Sequence[Call]) -> Iterable[bytes]:
-        """Calls that stand side by side as events of the wire."""
-
-
-@dataclass
-class ReceivedRequest:
-    """What a client sent; `disconnected` is set when it left before the reply was whole."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Any
-    connection: int
-    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
-    left_at: float | None = None
-    """When it left, by the loop's clock."""
-
-    def leave(self) -> None:
-        """The client is gone."""
-        self.left_at = asyncio.get_running_loop().time()
-        self.disconnected.set()
-
-
-@dataclass
-class _Reply:
-    acts: Sequence[Act] = ()
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    when: Callable[[ReceivedRequest], bool] | None = None
-    is_last: bool = False
-
-
-class _Gone(Exception):
-    """The connection is closed, by the client or by the script."""
+from tests.ports.acts import Act, Call, Done, Finish, Say, Usage
+from tests.ports.scripted_stage import Answer, Gone, ReceivedRequest, Reply, Stage, Then
 
 
 class ScriptedServer(ABC):
@@ -102,7 +31,7 @@ class ScriptedServer(ABC):
         self.fallback: Callable[[ReceivedRequest], Sequence[Act]] | None = None
         """Says what is played for a request that nothing is scripted for; else an HTTP error."""
         self.port = port
-        self._replies: list[_Reply] = []
+        self._replies: list[Reply] = []
         self._connections: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Condition()
         self._opened = 0
@@ -149,15 +78,12 @@ class ScriptedServer(ABC):
         *acts: Act,
         headers: Mapping[str, str] | None = None,
         when: Callable[[ReceivedRequest], bool] | None = None,
-        then_leaves: bool = False,
+        then: Then = "waits",
     ) -> None:
-        """Play these acts for the next request, or for the next that `when` accepts.
-
-        Nobody listens any more when a reply has ended that `then_leaves`.
-        """
-        closing = {"Connection": "close"} if then_leaves else {}
+        """Play these acts for the next request, or for the next that `when` accepts."""
+        closing = {"Connection": "close"} if then == "leaves" else {}
         headers = {**closing, **(headers or {})}
-        self._replies.append(_Reply(acts=acts, headers=headers, when=when, is_last=then_leaves))
+        self._replies.append(Reply(acts=acts, headers=headers, when=when, then=then))
 
     def answer(self, text: str, *, when: Callable[[ReceivedRequest], bool] | None = None) -> None:
         """Stream the text word by word, with usage and a proper end."""
@@ -196,13 +122,18 @@ class ScriptedServer(ABC):
     ) -> None:
         """Answer the next request, or the next that `when` accepts, with exactly this body."""
         headers = {"Content-Type": content_type, **(headers or {})}
-        self._replies.append(_Reply(status=status, body=body, headers=headers, when=when))
+        self._replies.append(Reply(status=status, body=body, headers=headers, when=when))
 
     async def received(self, count: int) -> ReceivedRequest:
         """Wait until so many requests have arrived; the last of them."""
         async with asyncio.timeout(20), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests[count - 1]
+
+    async def alone(self) -> None:
+        """Wait until no connection is open."""
+        async with asyncio.timeout(20):
+            await asyncio.gather(*self._connections)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._opened += 1
@@ -221,30 +152,31 @@ class ScriptedServer(ABC):
                 async with self._arrived:
                     self._arrived.notify_all()
                 reply = self._take(request)
-                early = await self._perform(_Stage(reader, writer, request), reply)
-        except (ConnectionError, asyncio.IncompleteReadError, _Gone):
+                early = await self._perform(Stage(reader, writer, request), reply)
+        except (ConnectionError, asyncio.IncompleteReadError, Gone):
             return
         finally:
             writer.transport.abort()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _perform(self, stage: "_Stage", reply: _Reply) -> bytes:
+    async def _perform(self, stage: Stage, reply: Reply) -> bytes:
         """Play a reply; what the client sent meanwhile belongs to its next request."""
         if reply.body is not None:
             await stage.send_whole(reply)
             return b""
-        return await stage.play(reply, self.answer_type(), self.leave if reply.is_last else None)
+        leave = self.leave if reply.then == "leaves" else None
+        return await stage.play(reply, self.answer_type(), leave)
 
-    def _take(self, request: ReceivedRequest) -> _Reply:
+    def _take(self, request: ReceivedRequest) -> Reply:
         for reply in self._replies:
             if reply.when is None or reply.when(request):
                 self._replies.remove(reply)
                 return reply
         if self.fallback is not None:
-            return _Reply(acts=self.fallback(request))
+            return Reply(acts=self.fallback(request))
         body = self.error_body(501, message="nothing is scripted", code=None)
-        return _Reply(status=501, body=json.dumps(body).encode())
+        return Reply(status=501, body=json.dumps(body).encode())
 
 
 async def _read_request(
@@ -263,130 +195,3 @@ async def _read_request(
         body=json.loads(raw) if raw else None,
         connection=connection,
     )
-
-
-class _Stage:
-    """One reply on one connection."""
-
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        request: ReceivedRequest,
-    ) -> None:
-        self._request = request
-        self._reader = reader
-        self._writer = writer
-
-    async def send_whole(self, reply: _Reply) -> None:
-        body = reply.body or b""
-        self._head(reply.status, {**reply.headers, "Content-Length": str(len(body))})
-        self._writer.write(body)
-        await self._writer.drain()
-
-    async def play(self, reply: _Reply, answer: Answer, leave: Callable[[], None] | None) -> bytes:
-        """Play the acts until their end or the client's going; return what it sent meanwhile."""
-        acting = asyncio.create_task(self._act_all(reply, answer, leave))
-        watching = asyncio.create_task(self._reader.read(1))
-        try:
-            await asyncio.wait({acting, watching}, return_when=asyncio.FIRST_COMPLETED)
-            early = watching.result() if watching.done() else b""
-            if watching.done() and not early:
-                self._request.leave()
-                raise _Gone
-            await acting
-            if leave is not None:
-                raise _Gone
-            return early
-        except ConnectionError:
-            self._request.leave()
-            raise
-        finally:
-            acting.cancel()
-            watching.cancel()
-            await asyncio.gather(acting, watching, return_exceptions=True)
-
-    async def _act_all(
-        self, reply: _Reply, answer: Answer, leave: Callable[[], None] | None
-    ) -> None:
-        if reply.acts and isinstance(reply.acts[0], Reset):
-            self._reset()
-        chunked = {"Content-Type": answer.content_type, "Transfer-Encoding": "chunked"}
-        self._head(reply.status, {**chunked, **reply.headers})
-        await self._send(answer.opening(reply.acts))
-        for act in _calls_joined(reply.acts):
-            if isinstance(act, list):
-                await self._send(*answer.calls(act))
-            elif isinstance(act, Spoken):
-                await self._send(*answer.lines(act))
-            else:
-                await self._direct(act, answer)
-        if leave is not None:
-            leave()
-        self._writer.write(b"0\r\n\r\n")
-        await self._writer.drain()
-
-    async def _direct(self, act: Act, answer: Answer) -> None:
-        """Do what is not said."""
-        match act:
-            case Raw(data):
-                await self._send(data)
-            case Garbage():
-                await self._send(answer.half_line + b"\n\n")
-            case Wait(event):
-                await event.wait()
-            case Pause(seconds):
-                await self._pause(seconds)
-            case Hang():
-                await asyncio.Event().wait()
-            case Endless(text, pause_s):
-                while True:
-                    await self._send(*answer.lines(Say(text)))
-                    await self._pause(pause_s)
-            case Cut():
-                half = answer.half_line
-                self._writer.write(b"%x\r\n%s" % (2 * len(half), half))
-                await self._writer.drain()
-                self._writer.close()
-                raise _Gone
-            case _:
-                message = f"{act} cannot stand here"
-                raise ValueError(message)
-
-    async def _pause(self, seconds: float) -> None:
-        """Let time pass as a slow model does, unless the client leaves."""
-        await asyncio.sleep(0)
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._request.disconnected.wait(), seconds)
-
-    async def _send(self, *payloads: bytes) -> None:
-        for payload in filter(None, payloads):
-            self._writer.write(b"%x\r\n%s\r\n" % (len(payload), payload))
-            await self._writer.drain()
-
-    def _reset(self) -> None:
-        """Close the connection in a way that its other end is told is an error."""
-        raw = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
-        raise _Gone
-
-    def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} Scripted", *(f"{k}: {v}" for k, v in headers.items())]
-        self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-
-
-def _calls_joined(acts: Sequence[Act]) -> Iterator[Act | list[Call]]:
-    """The acts, with calls that stand side by side taken together."""
-    calls: list[Call] = []
-    for act in acts:
-        if isinstance(act, Call):
-            calls.append(act)
-            continue
-        if calls:
-            yield calls
-            calls = []
-        yield act
-    if calls:
-        yield calls

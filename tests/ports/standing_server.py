@@ -2,8 +2,8 @@
 
     python -m tests.ports.standing_server --wire anthropic --tokens 200
 
-It says where it listens and answers every request with so many words, each a delta of its own. A
-model whose name ends in a number, such as `words-2000`, gets that many. SIGTERM ends it.
+It says where it listens and answers every request with so many words, each a delta of its own. The
+model `words-2000` says two thousand of them, whatever the server was told. SIGTERM ends it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tests.ports.acts import Act, Done, Finish, Pause, Say, Usage
 from tests.ports.scripted_anthropic import ScriptedAnthropic
 from tests.ports.scripted_ollama import ScriptedOllama
 from tests.ports.scripted_openai import ScriptedOpenAI
-from tests.ports.scripted_server import ReceivedRequest
+from tests.ports.scripted_stage import ReceivedRequest
 
 READY = "Scripted model server at "
 SERVERS = {"openai": ScriptedOpenAI, "anthropic": ScriptedAnthropic, "ollama": ScriptedOllama}
@@ -23,7 +23,7 @@ SERVERS = {"openai": ScriptedOpenAI, "anthropic": ScriptedAnthropic, "ollama": S
 
 def answer_of(request: ReceivedRequest, *, tokens: int, pause_s: float) -> Sequence[Act]:
     """An answer as long as the model's name says."""
-    number = str(request.body.get("model", "")).rpartition("-")[2]
+    number = str(request.body.get("model", "")).removeprefix("words-")
     wanted = int(number) if number.isdecimal() else tokens
     end = (Finish(), Usage(len(str(request.body)) // 4, wanted), Done())
     if pause_s == 0:

@@ -1,6 +1,8 @@
 """What every model wire does alike, over a real socket."""
 
 import asyncio
+import dataclasses
+import functools
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -33,6 +35,7 @@ from tests.ports.acts import (
 )
 from tests.ports.model_rig import ASK, KEY, Waits, WireUnderTest, collect
 from tests.ports.scripted_server import ScriptedServer
+from tests.ports.standing_server import answer_of
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -159,6 +162,31 @@ async def test_requests_one_after_the_other_share_a_connection(
     await collect(client)
 
     assert [request.connection for request in provider.requests] == [1, 1]
+
+
+async def test_a_connection_that_the_provider_closed_meanwhile_is_not_used_again(
+    provider: ScriptedServer, client: HttpModelClient
+) -> None:
+    provider.script(Say("one"), Finish(), Done(), then="closes")
+    provider.answer("two")
+    await collect(client)
+    await provider.alone()
+
+    events, error = await collect(client)
+
+    assert (events[0], error) == (TextDelta("two"), None)
+    assert [request.connection for request in provider.requests] == [1, 2]
+
+
+async def test_a_server_may_answer_what_nobody_scripted(
+    provider: ScriptedServer, client: HttpModelClient
+) -> None:
+    provider.fallback = functools.partial(answer_of, tokens=2, pause_s=0)
+
+    usual, _ = await collect(client)
+    named, _ = await collect(client, dataclasses.replace(ASK, model="words-5"))
+
+    assert [usual.count(TextDelta("word ")), named.count(TextDelta("word "))] == [2, 5]
 
 
 async def test_closing_the_stream_closes_the_connection_to_the_provider(

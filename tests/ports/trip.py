@@ -210,7 +210,7 @@ def script_trip(provider: ScriptedServer, fault: Fault | None = None, at: int = 
             if fault.failed is not None:
                 return
         refuses_next = fault is not None and fault.refused and number + 1 == at
-        provider.script(*request.acts, then_leaves=refuses_next)
+        provider.script(*request.acts, then="leaves" if refuses_next else "waits")
 
 
 def _script_fault(provider: ScriptedServer, fault: Fault) -> None:
