@@ -7,7 +7,7 @@ SIDE_BY_SIDE ?= -n 2 --dist loadfile
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check install bench demo client reset soak lock docs runtime-installed dev-installed
+.PHONY: help dev test check install providers bench demo client reset soak lock docs runtime-installed dev-installed
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ dev: runtime-installed ## Serve on this machine, starting again on each change
 	@$(PY) -m app serve --reload $(ARGS)
 
 install: runtime-installed ## Install the server; then: .venv/bin/gob, or .venv/bin/python -m app
+
+providers: ## Install what MODEL_PROVIDER=providers needs: Gemini, Groq, Mistral and others
+	@sh ops/bootstrap.sh providers
 
 test: dev-installed ## Run the tests; ARGS=tests/api narrows them
 	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)

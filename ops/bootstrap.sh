@@ -1,25 +1,30 @@
 #!/bin/sh
 # Makes .venv and installs what the lock names; does nothing when that was done already.
-# Usage: ops/bootstrap.sh runtime|dev. PYTHON=... chooses the interpreter.
+# Usage: ops/bootstrap.sh runtime|dev|providers. PYTHON=... chooses the interpreter.
+# `providers` comes on top of one of the others and is kept up to date with it from then on.
 set -eu
 
 want=${1:-dev}
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/.venv
 stamp=$venv/.installed
+extra_stamp=$venv/.installed-providers
 log=$venv/install.log
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# The stamp holds the sets that are installed, this folder and the locks' sums.
+# A stamp holds the set that is installed, this folder and the lock's sum.
 state() { printf '%s %s %s' "$1" "$(cksum <"$root/ops/lock/$1.txt")" "$root"; }
-is_done() {
+has_base() {
     [ -x "$venv/bin/python" ] && [ -x "$venv/bin/gob" ] && [ -f "$stamp" ] || return 1
     had=$(cat "$stamp")
     [ "$had" = "$(state dev)" ] && return 0
-    [ "$want" = runtime ] && [ "$had" = "$(state runtime)" ]
+    [ "$want" != dev ] && [ "$had" = "$(state runtime)" ]
 }
+wants_providers() { [ "$want" = providers ] || [ -f "$extra_stamp" ]; }
+has_providers() { [ -f "$extra_stamp" ] && [ "$(cat "$extra_stamp")" = "$(state providers)" ]; }
+is_done() { has_base && { ! wants_providers || has_providers; }; }
 
 is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -55,14 +60,15 @@ make_venv() {
 }
 
 # One sentence for what pip or venv said in $1; $2 when it is none of the known troubles.
+# $part is the lock that was being installed.
 explain() {
     case $1 in
     *"No space left"*) fail "The disk is full; free about 500 MB in $root and run the same command again." ;;
     *"Read-only file system"* | *"Permission denied"*) fail "Files in $root cannot be written by this user; check who owns the folder and run the same command again." ;;
-    *"DO NOT MATCH THE HASHES"*) fail "A downloaded package is not the one that ops/lock/$want.txt names, so it was not installed; check the package index or its mirror." ;;
+    *"DO NOT MATCH THE HASHES"*) fail "A downloaded package is not the one that ops/lock/$part.txt names, so it was not installed; check the package index or its mirror." ;;
     *"Failed to establish a new connection"* | *"name resolution"* | *"NewConnectionError"* | *"ConnectTimeout"* | *"timed out"* | *"ProxyError"* | *"SSLError"* | *"Connection refused"* | *"ConnectionResetError"* | *"Network is unreachable"*)
         fail "The package index cannot be reached; check the network and run the same command again (what pip said: .venv/install.log)." ;;
-    *"No matching distribution"*) fail "A package in ops/lock/$want.txt is not offered for this Python and machine; try PYTHON= with another version (what pip said: .venv/install.log)." ;;
+    *"No matching distribution"*) fail "A package in ops/lock/$part.txt is not offered for this Python and machine; try PYTHON= with another version (what pip said: .venv/install.log)." ;;
     *) fail "$2" ;;
     esac
 }
@@ -80,9 +86,10 @@ show_progress() {
 }
 
 install_lock() {
-    lock=$root/ops/lock/$want.txt
+    part=$1
+    lock=$root/ops/lock/$part.txt
     total=$(grep -c '==' "$lock" || true)
-    say "Installing up to $total packages from ops/lock/$want.txt (once; a minute or two) ..."
+    say "Installing up to $total packages from ops/lock/$part.txt (once; a minute or two) ..."
     result=$venv/.pip-result
     {
         code=0
@@ -91,7 +98,7 @@ install_lock() {
         printf '%s' "$code" >"$result"
     } | tee "$log" | show_progress "$total"
     [ "$(cat "$result")" = 0 ] && return
-    explain "$(cat "$log")" "pip could not install ops/lock/$want.txt; what it said is in .venv/install.log."
+    explain "$(cat "$log")" "pip could not install ops/lock/$part.txt; what it said is in .venv/install.log."
 }
 
 # The packages of this folder by a .pth file, the command by a script: nothing to build.
@@ -104,18 +111,33 @@ install_command() {
     chmod +x "$venv/bin/gob"
 }
 
+install_base() {
+    base=$want
+    [ "$base" = providers ] && base=runtime
+    # What is installed for development also runs the server: never go back to less.
+    if [ -f "$stamp" ] && [ "$(cut -d' ' -f1 <"$stamp")" = dev ]; then base=dev; fi
+    if [ ! -x "$venv/bin/python" ] || ! is_new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        part=$base
+        make_venv
+    fi
+    rm -f "$stamp"
+    install_lock "$base"
+    install_command
+    state "$base" >"$stamp"
+}
+
+install_providers() {
+    install_lock providers
+    state providers >"$extra_stamp"
+}
+
 case $want in
-runtime | dev) ;;
-*) fail "Say what to install: runtime or dev." ;;
+runtime | dev | providers) ;;
+*) fail "Say what to install: runtime, dev or providers." ;;
 esac
 is_done && exit 0
-# What is installed for development also runs the server: never go back to less.
-if [ -f "$stamp" ] && [ "$(cut -d' ' -f1 <"$stamp")" = dev ]; then want=dev; fi
-if [ ! -x "$venv/bin/python" ] || ! is_new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    make_venv
-fi
-rm -f "$stamp"
-install_lock
-install_command
-state "$want" >"$stamp"
+# Asked before a broken .venv is made anew, with which the stamp goes.
+if wants_providers; then with_providers=yes; else with_providers=no; fi
+has_base || install_base
+if [ "$with_providers" = yes ] && ! has_providers; then install_providers; fi
 say "Installed."

@@ -17,35 +17,54 @@ ABSENT = f"gob-absent-package==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder, with a name that needs quoting, whose locks name one tiny package."""
+    """A project of tiny packages, nothing installed."""
+    return project_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose server is installed; its tests leave that as it is."""
+    project = project_in(tmp_path_factory.mktemp("installed"))
+    done = bootstrap(project, "runtime")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def project_in(tmp_path: Path) -> Path:
+    """A folder, with a name that needs quoting, whose locks name one or two tiny packages."""
     root = tmp_path / "a project's folder"
     (root / "ops" / "lock").mkdir(parents=True)
     shutil.copy(ROOT / "ops" / "bootstrap.sh", root / "ops")
-    digest = hashlib.sha256(tiny_wheel(tmp_path / "wheels").read_bytes()).hexdigest()
-    for name in ("runtime", "dev"):
-        lock = f"# {name}\ngob-tiny==1.0 \\\n    --hash=sha256:{digest}\n"
-        (root / "ops" / "lock" / f"{name}.txt").write_text(lock)
+    (tmp_path / "wheels").mkdir()
+    tiny = pinned(tiny_wheel(tmp_path / "wheels", "gob_tiny"))
+    further = pinned(tiny_wheel(tmp_path / "wheels", "gob_further"))
+    for name, lock in (("runtime", tiny), ("dev", tiny), ("providers", tiny + further)):
+        (root / "ops" / "lock" / f"{name}.txt").write_text(f"# {name}\n{lock}")
     (root / "app").mkdir()
     (root / "app" / "__init__.py").write_text("")
     (root / "app" / "__main__.py").write_text("import sys; print('ours', *sys.argv[1:])")
     return root
 
 
-def tiny_wheel(folder: Path) -> Path:
+def tiny_wheel(folder: Path, name: str) -> Path:
     """A package of one line, so that installing needs no network."""
-    folder.mkdir()
-    wheel = folder / "gob_tiny-1.0-py3-none-any.whl"
-    meta = "gob_tiny-1.0.dist-info"
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    meta = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("gob_tiny.py", "SIZE = 1\n")
-        archive.writestr(
-            f"{meta}/METADATA", "Metadata-Version: 2.1\nName: gob-tiny\nVersion: 1.0\n"
-        )
+        archive.writestr(f"{name}.py", "SIZE = 1\n")
+        archive.writestr(f"{meta}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         tag = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         archive.writestr(f"{meta}/WHEEL", tag)
-        names = ("gob_tiny.py", f"{meta}/METADATA", f"{meta}/WHEEL", f"{meta}/RECORD")
-        archive.writestr(f"{meta}/RECORD", "".join(f"{name},,\n" for name in names))
+        names = (f"{name}.py", f"{meta}/METADATA", f"{meta}/WHEEL", f"{meta}/RECORD")
+        archive.writestr(f"{meta}/RECORD", "".join(f"{each},,\n" for each in names))
     return wheel
+
+
+def pinned(wheel: Path) -> str:
+    """The wheel's lines in a lock."""
+    name = wheel.name.partition("-")[0].replace("_", "-")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"{name}==1.0 \\\n    --hash=sha256:{digest}\n"
 
 
 def bootstrap(
@@ -87,14 +106,50 @@ def test_installing_twice_does_nothing_the_second_time(project: Path):
     assert (less.returncode, less.stderr) == (0, "")
 
 
-def test_the_command_runs_ours_from_any_folder(project: Path, tmp_path: Path):
-    bootstrap(project, "runtime")
+def has_further(project: Path) -> bool:
+    """Tell whether the package that only `providers` names is there."""
+    asked = subprocess.run(
+        [str(project / ".venv" / "bin" / "python"), "-c", "import gob_further"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    return asked.returncode == 0
+
+
+def test_providers_come_on_top_and_are_kept_up_to_date(installed: Path):
+    lock = installed / "ops" / "lock" / "providers.txt"
+    good = lock.read_text()
+    lock.write_text(good + ABSENT)
+
+    failed = bootstrap(installed, "providers")
+    base = bootstrap(installed, "runtime")
+
+    assert failed.returncode == 1
+    assert "ops/lock/providers.txt is not offered" in failed.stderr
+    assert (base.returncode, base.stderr) == (0, "")
+    assert not has_further(installed)
+
+    lock.write_text(good)
+    added = bootstrap(installed, "providers")
+    lock.write_text(f"# newer\n{good}")
+    updated = bootstrap(installed, "runtime")
+    again = bootstrap(installed, "runtime")
+
+    assert added.returncode == 0, added.stderr
+    assert has_further(installed)
+    assert "ops/lock/providers.txt" in updated.stderr
+    assert "ops/lock/runtime.txt" not in added.stderr + updated.stderr
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_the_command_runs_ours_from_any_folder(installed: Path, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "app").mkdir(parents=True)
     (elsewhere / "app" / "__main__.py").write_text("print('theirs')")
 
     said = subprocess.run(
-        [str(project / ".venv" / "bin" / "gob"), "one", "two words"],
+        [str(installed / ".venv" / "bin" / "gob"), "one", "two words"],
         cwd=elsewhere,
         capture_output=True,
         text=True,
@@ -176,4 +231,7 @@ def test_a_venv_that_cannot_be_made_is_explained(
 def test_an_unknown_set_is_refused(project: Path):
     refused = bootstrap(project, "everything")
 
-    assert (refused.returncode, refused.stderr) == (1, "Say what to install: runtime or dev.\n")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "Say what to install: runtime, dev or providers.\n",
+    )

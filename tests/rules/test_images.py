@@ -156,7 +156,8 @@ def test_the_image_is_built_from_the_lock_with_hashes_and_keeps_no_tools(stages:
     build, image = stages
 
     assert "--require-hashes" in build
-    assert "COPY ops/lock/runtime.txt" in build
+    assert "ARG LOCK=runtime" in build
+    assert "COPY ops/lock/${LOCK}.txt" in build
     assert not re.search(r"apt-get|pip install|COPY (?!--from=build)", image)
     assert re.search(r"rm -rf .*site-packages/pip\*", image)
 
@@ -178,7 +179,8 @@ def test_the_image_holds_every_package_and_its_context_nothing_else(stages: list
     packages = {"app", "domain", "resolvers", "schema", "workers"}
     assert packages <= set(re.findall(r"^COPY (\w+) ", build, re.MULTILINE))
     kept = {line[1:] for line in context if line.startswith("!")}
-    assert kept == {*packages, "pyproject.toml", "ops/lock/runtime.txt"}
+    locks = {"ops/lock/runtime.txt", "ops/lock/providers.txt"}
+    assert kept == {*packages, "pyproject.toml", *locks}
     assert "*" in context
 
 

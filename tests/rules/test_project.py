@@ -12,7 +12,7 @@ from tests.rules.source import ROOT, tracked_paths
 
 TOP = {"app", "schema", "resolvers", "domain", "workers", "tests", "docs", "ops"}
 TOP |= {"pyproject.toml", "README.md", "Makefile"}
-LOCKS = ("runtime", "dev")
+LOCKS = ("runtime", "dev", "providers")
 NODE_PROJECTS = ("app/graphql/explorer/build", "docs/clients/typescript")
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)( ; .+?)?( \\)?")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -74,7 +74,12 @@ def required(requirements: Sequence[str]) -> set[str]:
 def project() -> Mapping[str, list[str]]:
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = content["project"]["dependencies"]
-    return {"runtime": runtime, "dev": runtime + content["dependency-groups"]["dev"]}
+    further = content["project"]["optional-dependencies"]["providers"]
+    return {
+        "runtime": runtime,
+        "dev": runtime + content["dependency-groups"]["dev"],
+        "providers": runtime + further,
+    }
 
 
 def lock_text(name: str) -> str:
@@ -147,11 +152,21 @@ def test_a_lock_holds_all_that_the_project_asks_for(name: str, project: Mapping[
     assert missing == set(), "run `make lock`"
 
 
-def test_tests_run_on_the_versions_that_are_shipped():
-    runtime, dev = (locked_versions(lock_text(name)) for name in LOCKS)
+@pytest.mark.parametrize("name", ["dev", "providers"])
+def test_what_the_server_needs_has_one_version_in_all_locks(name: str):
+    runtime, other = (locked_versions(lock_text(lock)) for lock in ("runtime", name))
 
-    differing = {name for name, versions in runtime.items() if dev.get(name) != versions}
+    differing = {name for name, versions in runtime.items() if other.get(name) != versions}
 
+    assert differing == set()
+
+
+def test_tests_run_on_the_providers_that_are_shipped():
+    providers, dev = (locked_versions(lock_text(lock)) for lock in ("providers", "dev"))
+
+    differing = {name for name in providers.keys() & dev.keys() if providers[name] != dev[name]}
+
+    assert "pydantic-ai-slim" in providers.keys() & dev.keys()
     assert differing == set()
 
 
