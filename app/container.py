@@ -11,7 +11,7 @@ from app.adapters.events_local import LocalEventBus
 from app.adapters.files_beneath import WorkspaceFolders
 from app.database import DatabaseOptions, open_database
 from app.failures import REDIS_CURE, StartRefused
-from app.model_clients import model_clients
+from app.model_clients import check_default_model, model_clients
 from app.settings import Settings
 from domain.access.audit import AuditTrail
 from domain.access.audit_log import AuditLog
@@ -122,8 +122,9 @@ async def open_container(
     """Build everything, start what runs beside requests, and hand runs back at the end.
 
     `redactor` masks what the audit log tells; without one, it knows the settings' secrets.
-    Raises Unavailable or MigrationNeededError when the process cannot start.
+    Raises StartRefused, Unavailable or MigrationNeededError when the process cannot start.
     """
+    await check_default_model(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_options(settings)))
         clock = SystemClock()

@@ -1,10 +1,17 @@
 """The model providers that the settings make usable; nothing falls back to offline silently."""
 
+from typing import TYPE_CHECKING
+
 from app.adapters.model_offline import OfflineModelClient
 from app.adapters.model_simulated import SimulatedModelClient
+from app.failures import StartRefused
 from app.settings import ModelProvider, Settings
-from domain.models.ports import ModelClient
+from domain.models.ports import ModelClient, ModelError
 from domain.models.providers import ModelProviders, ModelRef
+
+if TYPE_CHECKING:
+    from app.adapters.model_http import ModelTimeouts, RetryPolicy
+    from app.adapters.model_providers import ProvidersModelClient
 
 
 def model_clients(settings: Settings) -> ModelProviders:
@@ -23,21 +30,60 @@ def client_of(provider: ModelProvider, settings: Settings) -> ModelClient:
             return SimulatedModelClient()
         case ModelProvider.OPENAI | ModelProvider.ANTHROPIC | ModelProvider.OLLAMA:
             return _http_client(provider, settings)
+        case ModelProvider.PROVIDERS:
+            return _further_providers(settings)
 
 
-def _http_client(provider: ModelProvider, settings: Settings) -> ModelClient:
-    # httpx is loaded only where it is used.
-    from app.adapters.model_anthropic import AnthropicModelClient
+async def check_default_model(settings: Settings) -> None:
+    """Load what the default model needs; raises StartRefused if it can never be asked.
+
+    Only `providers` is looked at: with the others, the settings have told already.
+    """
+    if settings.model_provider is not ModelProvider.PROVIDERS:
+        return
+    client = _further_providers(settings)
+    try:
+        await client.prepare(settings.default_model)
+    except ModelError as error:
+        # The message begins with the provider's name.
+        raise StartRefused(f"MODEL_PROVIDER={error.message}") from error
+    finally:
+        await client.aclose()
+
+
+def _further_providers(settings: Settings) -> "ProvidersModelClient":
+    from app.adapters.model_providers import ProviderAccess, ProvidersModelClient
+
+    keys = settings.provider_keys.items()
+    access = {prefix: ProviderAccess(api_key=key.get_secret_value()) for prefix, key in keys}
+    if ModelProvider.OPENAI in settings.configured_providers:
+        own = ProviderAccess(
+            api_key=settings.openai_api_key.get_secret_value() or None,
+            base_url=settings.openai_base_url,
+        )
+        access |= dict.fromkeys(("openai", "openai-chat", "openai-responses"), own)
+    timeouts, retries = _limits(settings)
+    return ProvidersModelClient(access, timeouts=timeouts, retries=retries)
+
+
+def _limits(settings: Settings) -> "tuple[ModelTimeouts, RetryPolicy]":
     from app.adapters.model_http import ModelTimeouts, RetryPolicy
-    from app.adapters.model_ollama import OllamaModelClient
-    from app.adapters.model_openai import OpenAIModelClient
 
     timeouts = ModelTimeouts(
         connect_s=settings.model_connect_timeout_s,
         first_token_s=settings.model_first_token_timeout_s,
         total_s=settings.model_total_timeout_s,
     )
-    retries = RetryPolicy(max_attempts=settings.model_max_retries + 1)
+    return timeouts, RetryPolicy(max_attempts=settings.model_max_retries + 1)
+
+
+def _http_client(provider: ModelProvider, settings: Settings) -> ModelClient:
+    # httpx is loaded only where it is used.
+    from app.adapters.model_anthropic import AnthropicModelClient
+    from app.adapters.model_ollama import OllamaModelClient
+    from app.adapters.model_openai import OpenAIModelClient
+
+    timeouts, retries = _limits(settings)
     if provider is ModelProvider.OLLAMA:
         return OllamaModelClient(
             base_url=settings.ollama_base_url,

@@ -6,7 +6,7 @@ The only place that reads the environment. The settings themselves stand in `set
 import difflib
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.env_file import BadEnvFile, read_env_file
 from app.failures import StartRefused
 from app.settings_model import ModelProvider, Settings, known_keys, words
+from app.settings_providers import ALL_KEY_NAMES, provider_keys
 from app.settings_server import MigrateMode
 
 __all__ = [
@@ -68,8 +69,10 @@ def load_settings(
     given = {key: values[key].strip() for key in keys if values.get(key, "").strip()}
     if "DATA_DIR" in given and "DB_URL" not in given:
         given["DB_URL"] = f"sqlite:///{given['DATA_DIR']}/gob.db"
-    notices = tuple(_unknown_key(key, keys) for key in written if key not in keys)
-    settings = _checked(given, notices)
+    further = {key: environ.get(key, written.get(key, "")) for key in ALL_KEY_NAMES}
+    strangers = [key for key in written if key not in keys and key not in further]
+    notices = tuple(_unknown_key(key, keys) for key in strangers)
+    settings = _checked(given, notices=notices, provider_keys=provider_keys(further))
     _refuse(_contradictions(settings))
     return settings
 
@@ -97,11 +100,9 @@ def _written(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, 
         raise SettingsError([str(error)]) from error
 
 
-def _checked(given: Mapping[str, str], notices: tuple[str, ...]) -> Settings:
+def _checked(given: Mapping[str, str], **read: object) -> Settings:
     try:
-        return Settings.model_validate(
-            {key.lower(): value for key, value in given.items()} | {"notices": notices}
-        )
+        return Settings.model_validate({key.lower(): value for key, value in given.items()} | read)
     except ValidationError as error:
         bad = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
         raise SettingsError([_problem(name, given) for name in bad]) from None
@@ -132,16 +133,28 @@ def _contradictions(settings: Settings) -> list[SettingsProblem | str]:
             f"{name}_API_KEY is empty; MODEL_PROVIDER={provider} needs it, "
             f"or {name}_BASE_URL of a server that takes none."
         )
-    if not settings.default_model:
-        problems.append(
-            f"MODEL_NAME is empty; MODEL_PROVIDER={provider} has no default model: "
-            "name one that you have pulled, such as qwen3."
-        )
+    problems.extend(_without_model(settings))
     if 0 < settings.ollama_num_ctx < 512:
         should_be = words("ollama_num_ctx")["should_be"]
         value = repr(str(settings.ollama_num_ctx))
         problems.append(SettingsProblem(key="OLLAMA_NUM_CTX", value=value, should_be=should_be))
     return problems
+
+
+def _without_model(settings: Settings) -> Iterator[str]:
+    """What is wrong with MODEL_NAME where a provider has no default to fall back on."""
+    provider, name = settings.model_provider, settings.default_model
+    if provider is ModelProvider.PROVIDERS and ":" not in name:
+        found = f"MODEL_NAME is {name!r}" if name else "MODEL_NAME is empty"
+        yield (
+            f"{found}; MODEL_PROVIDER={provider} needs a model with its provider in front, "
+            "such as groq:llama-3.3-70b-versatile."
+        )
+    elif not name:
+        yield (
+            f"MODEL_NAME is empty; MODEL_PROVIDER={provider} has no default model: "
+            "name one that you have pulled, such as qwen3."
+        )
 
 
 def _refuse(problems: Sequence[SettingsProblem | str]) -> None:

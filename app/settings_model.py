@@ -23,6 +23,7 @@ class ModelProvider(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
+    PROVIDERS = "providers"
     SIMULATED = "simulated"
 
 
@@ -35,6 +36,10 @@ DEFAULT_MODELS = {
 """What a provider is asked for where nobody names a model; Ollama has what was pulled."""
 
 
+_READ_FROM_OTHERS = frozenset({"notices", "provider_keys"})
+"""Fields that are no keys of their own."""
+
+
 class Settings(ServerSettings):
     """Everything an operator can set, checked; each field is the key in lower case."""
 
@@ -42,14 +47,15 @@ class Settings(ServerSettings):
         ModelProvider.OFFLINE,
         "Where answers come from. offline plans without a language model, simulated streams "
         "tokens as told, openai speaks to any server with the chat-completions API, anthropic to "
-        "Claude models, ollama to models that Ollama runs.",
-        should_be="offline, openai, anthropic, ollama or simulated",
+        "Claude models, ollama to models that Ollama runs, providers to all others.",
+        should_be="offline, openai, anthropic, ollama, providers or simulated",
         example="anthropic",
         group="Models",
     )
     model_name: Text = setting(
         "",
-        "Model to ask when an agent names none. Empty: the provider's default; ollama has none.",
+        "Model to ask when an agent names none; for providers with its provider, such as "
+        "groq:llama-3.3-70b-versatile. Empty: the default, which ollama and providers lack.",
         should_be="a model name",
         example="gpt-4.1-mini",
         group="Models",
@@ -211,6 +217,8 @@ class Settings(ServerSettings):
     )
     notices: tuple[str, ...] = Field(default=(), exclude=True)
     """What was odd while reading, such as a misspelt key; worth a warning at start."""
+    provider_keys: Mapping[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
+    """Keys of further providers by prefix, such as groq; see settings_providers."""
 
     @property
     def default_model(self) -> str:
@@ -221,7 +229,8 @@ class Settings(ServerSettings):
     def configured_providers(self) -> tuple[ModelProvider, ...]:
         """Providers with a key, or with a server of one's own that may need none.
 
-        Ollama is one once it is chosen or its address is set: it is not looked for.
+        Ollama is one once it is chosen or its address is set: it is not looked for. `providers` is
+        one once it is chosen or a key of theirs is set.
         """
         usable = {
             ModelProvider.OFFLINE: True,
@@ -232,13 +241,15 @@ class Settings(ServerSettings):
             or self.anthropic_base_url != ANTHROPIC_ADDRESS,
             ModelProvider.OLLAMA: self.model_provider is ModelProvider.OLLAMA
             or "ollama_base_url" in self.model_fields_set,
+            ModelProvider.PROVIDERS: self.model_provider is ModelProvider.PROVIDERS
+            or bool(self.provider_keys),
         }
         return tuple(provider for provider, is_usable in usable.items() if is_usable)
 
     def secret_values(self) -> tuple[str, ...]:
         """Values that must never be shown; register them with the redactor."""
         passwords = (urlsplit(self.db_url).password, urlsplit(self.redis_url).password)
-        keys = (self.openai_api_key, self.anthropic_api_key)
+        keys = (self.openai_api_key, self.anthropic_api_key, *self.provider_keys.values())
         found = [key.get_secret_value() for key in keys]
         for password in passwords:
             found += [password, unquote(password)] if password else []
@@ -253,4 +264,4 @@ def words(name: str) -> Mapping[str, str]:
 
 def known_keys() -> tuple[str, ...]:
     """Every key that can be set, in the order of the reference page."""
-    return tuple(name.upper() for name in Settings.model_fields if name != "notices")
+    return tuple(name.upper() for name in Settings.model_fields if name not in _READ_FROM_OTHERS)

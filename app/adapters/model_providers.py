@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.adapters.model_providers_calls import ProviderCalls
 
 NAME = "providers"
-NOT_INSTALLED = "The packages of further model providers are not installed; run `make providers`."
+NOT_INSTALLED = f"{NAME} needs packages that are not installed; run `make providers`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,8 +124,8 @@ def _not_installed(prefix: str, said: str) -> ModelError:
     cure = "`make providers`"
     if extra not in _LOCKED:
         version = importlib.metadata.version("pydantic-ai-slim")
-        cure = f".venv/bin/python -m pip install 'pydantic-ai-slim[{extra}]=={version}'"
-    return _rejected(f"needs a package for {prefix} that is not installed; run {cure}")
+        cure = f"`.venv/bin/python -m pip install 'pydantic-ai-slim[{extra}]=={version}'`"
+    return _rejected(f"needs a package for {prefix} that is not installed; run {cure}.")
 
 
 def _rejected(message: str) -> ModelError:

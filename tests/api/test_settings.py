@@ -238,6 +238,31 @@ def test_openai_on_another_server_needs_no_key():
     assert settings.model_provider is ModelProvider.OPENAI
 
 
+def test_further_providers_need_a_model_with_its_provider_in_front():
+    wanted = (
+        "MODEL_PROVIDER=providers needs a model with its provider in front, "
+        "such as groq:llama-3.3-70b-versatile."
+    )
+
+    assert refusal(MODEL_PROVIDER="providers") == f"MODEL_NAME is empty; {wanted}"
+    assert refusal(MODEL_PROVIDER="providers", MODEL_NAME="m") == f"MODEL_NAME is 'm'; {wanted}"
+
+
+def test_keys_of_further_providers_are_read_by_their_usual_names_and_kept_secret(tmp_path: Path):
+    file = tmp_path / "backend.env"
+    file.write_text("GROQ_API_KEY=gsk-file\nMISTRAL_API_KEY=msk\nGEMINI_API_KEY=\n")
+
+    settings = load_settings({"GROQ_API_KEY": "gsk-env", "GOOGLE_API_KEY": " "}, file)
+
+    keys = {prefix: key.get_secret_value() for prefix, key in settings.provider_keys.items()}
+    assert keys == {"groq": "gsk-env", "mistral": "msk"}
+    assert settings.secret_values() == ("gsk-env", "msk")
+    assert "gsk" not in repr(settings)
+    assert settings.notices == ()
+    assert ModelProvider.PROVIDERS in settings.configured_providers
+    assert ModelProvider.PROVIDERS not in load().configured_providers
+
+
 def test_an_env_file_is_read_as_shells_write_it():
     values = parse_env(
         "# comment\r\n\r\nA=1\nexport B = two words # why\nC='# no \\n comment'\n"

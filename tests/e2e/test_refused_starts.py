@@ -14,6 +14,7 @@ BAD_SETTINGS = [
     ({"DB_URL": "mysql://localhost/gob"}, ["DB_URL is 'mysql://localhost/gob'; it should be"]),
     ({"MODEL_PROVIDER": "chatty"}, ["MODEL_PROVIDER is 'chatty'; it should be offline, openai"]),
     ({"MODEL_PROVIDER": "openai"}, ["OPENAI_API_KEY is empty; MODEL_PROVIDER=openai needs it"]),
+    ({"MODEL_PROVIDER": "providers"}, ["MODEL_NAME is empty; MODEL_PROVIDER=providers needs a"]),
     ({"ALLOW_ORIGINS": "*"}, ["ALLOW_ORIGINS is '*'; it should be origins such as"]),
     (
         {"LOG_LEVEL": "loud", "LEASE_S": "0"},
