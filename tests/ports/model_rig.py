@@ -11,6 +11,7 @@ from app.adapters.model_http import ModelTimeouts, RetryPolicy
 from app.adapters.model_http_client import HttpModelClient, Wire
 from app.adapters.model_ollama import OllamaModelClient, OllamaWire
 from app.adapters.model_openai import OpenAIModelClient, OpenAIWire
+from app.adapters.model_providers import ProviderAccess, ProvidersModelClient
 from domain.models.ports import ChatMessage, ModelClient, ModelError, ModelEvent, ModelRequest
 from tests.ports.scripted_anthropic import ScriptedAnthropic
 from tests.ports.scripted_ollama import ScriptedOllama
@@ -78,7 +79,27 @@ WIRES: Mapping[str, WireUnderTest] = {
     "ollama": WireUnderTest(ScriptedOllama, OllamaModelClient, OllamaWire, takes_key=False),
 }
 
-CLIENTS: Mapping[str, ClientUnderTest] = {**WIRES}
+
+@dataclass(frozen=True)
+class ProvidersUnderTest:
+    """pydantic-ai with the openai package beneath it, on the wire that both speak."""
+
+    server: type[ScriptedServer] = ScriptedOpenAI
+    prefix: str = "openai-chat"
+    model: str = "openai-chat:m-1"
+
+    def client_of(
+        self, provider: ScriptedServer, waits: Waits, *, timeouts: ModelTimeouts | None = None
+    ) -> ProvidersModelClient:
+        """A client whose waits between attempts take no time and lose nothing by chance."""
+        retries = RetryPolicy(max_attempts=3, sleep=waits, random=lambda: 0.0)
+        access = ProviderAccess(api_key=KEY, base_url=provider.base_url)
+        return ProvidersModelClient({self.prefix: access}, timeouts=timeouts, retries=retries)
+
+
+PROVIDERS = ProvidersUnderTest()
+
+CLIENTS: Mapping[str, ClientUnderTest] = {**WIRES, "providers": PROVIDERS}
 """All that ask a provider over a socket, by the name of the client."""
 
 

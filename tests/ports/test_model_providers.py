@@ -23,9 +23,7 @@ from domain.models.ports import (
     ToolCallReady,
     ToolSpec,
 )
-from tests.ports.openai_rig import KEY, Waits, collect
-from tests.ports.providers_rig import MODEL, providers_client
-from tests.ports.scripted_openai import (
+from tests.ports.acts import (
     Act,
     Call,
     Delta,
@@ -34,13 +32,14 @@ from tests.ports.scripted_openai import (
     Finish,
     Hang,
     Say,
-    ScriptedOpenAI,
     Usage,
     Wait,
 )
+from tests.ports.model_rig import KEY, PROVIDERS, Waits, collect
+from tests.ports.scripted_openai import ScriptedOpenAI
 
 HELLO = ChatMessage(role="user", content="Hello")
-ASK = ModelRequest(model=MODEL, messages=[HELLO])
+ASK = ModelRequest(model=PROVIDERS.model, messages=[HELLO])
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -57,7 +56,7 @@ def waits() -> Waits:
 
 @pytest.fixture
 async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[ProvidersModelClient]:
-    client = providers_client(provider.base_url, waits)
+    client = PROVIDERS.client_of(provider, waits)
     yield client
     await client.aclose()
 
@@ -101,7 +100,7 @@ async def test_a_request_carries_messages_tools_parameters_key_and_trace(
     call = ToolCall(id="c1", name="add", arguments='{"a": 1}')
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     request = ModelRequest(
-        model=MODEL,
+        model=PROVIDERS.model,
         messages=[
             ChatMessage(role="system", content="Be brief."),
             ChatMessage(role="user", content="Add."),
@@ -226,7 +225,7 @@ async def test_a_parameter_that_cannot_be_sent_is_told(
     events, error = await collect(client, dataclasses.replace(ASK, parameters={"top_k": 3}))
 
     assert error is None
-    assert events[0] == ModelNotice(f"{MODEL} was asked without these parameters: top_k.")
+    assert events[0] == ModelNotice(f"{PROVIDERS.model} was asked without these parameters: top_k.")
     assert "top_k" not in provider.requests[0].body
 
 

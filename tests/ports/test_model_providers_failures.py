@@ -17,9 +17,7 @@ from domain.models.ports import (
     RetryScheduled,
     TextDelta,
 )
-from tests.ports.openai_rig import KEY, Waits, collect, failure_of
-from tests.ports.providers_rig import MODEL, providers_client
-from tests.ports.scripted_openai import (
+from tests.ports.acts import (
     Act,
     Cut,
     Done,
@@ -29,11 +27,12 @@ from tests.ports.scripted_openai import (
     Hang,
     Raw,
     Say,
-    ScriptedOpenAI,
 )
+from tests.ports.model_rig import KEY, PROVIDERS, Waits, collect, failure_of
+from tests.ports.scripted_openai import ScriptedOpenAI
 
 HELLO = ChatMessage(role="user", content="Hello")
-ASK = ModelRequest(model=MODEL, messages=[HELLO])
+ASK = ModelRequest(model=PROVIDERS.model, messages=[HELLO])
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -50,7 +49,7 @@ def waits() -> Waits:
 
 @pytest.fixture
 async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[ProvidersModelClient]:
-    client = providers_client(provider.base_url, waits)
+    client = PROVIDERS.client_of(provider, waits)
     yield client
     await client.aclose()
 
@@ -232,9 +231,9 @@ async def test_a_stream_that_takes_too_long_is_given_up(
     acts: Sequence[Act],
     message: str,
 ) -> None:
-    await client.prepare(MODEL)
-    hasty = providers_client(provider.base_url, timeouts=timeouts)
-    await hasty.prepare(MODEL)
+    await client.prepare(PROVIDERS.model)
+    hasty = PROVIDERS.client_of(provider, Waits(), timeouts=timeouts)
+    await hasty.prepare(PROVIDERS.model)
     for _ in range(3):
         provider.script(*acts)
 
@@ -246,16 +245,15 @@ async def test_a_stream_that_takes_too_long_is_given_up(
     await hasty.aclose()
 
 
-async def test_a_provider_that_nobody_listens_for_is_unavailable(waits: Waits) -> None:
-    async with ScriptedOpenAI() as gone:
-        address = gone.base_url
-    client = providers_client(address, waits)
+async def test_a_provider_that_nobody_listens_for_is_unavailable(
+    provider: ScriptedOpenAI, client: ProvidersModelClient, waits: Waits
+) -> None:
+    provider.leave()
 
     error = await failure_of(client, ASK)
-    await client.aclose()
 
     assert error.kind is ModelErrorKind.UNAVAILABLE
-    assert error.message.startswith(f"openai-chat cannot be reached at 127.0.0.1:{gone.port}: ")
+    assert error.message.startswith(f"openai-chat cannot be reached at 127.0.0.1:{provider.port}: ")
     assert waits == [0.5, 1.0]
 
 
@@ -291,7 +289,7 @@ async def test_a_request_that_json_cannot_hold_is_rejected_and_not_sent(
 ) -> None:
     message = ChatMessage(role="user", content="half a pair: \ud83d")
 
-    error = await failure_of(client, ModelRequest(model=MODEL, messages=[message]))
+    error = await failure_of(client, ModelRequest(model=PROVIDERS.model, messages=[message]))
 
     assert error.kind is ModelErrorKind.REJECTED
     assert provider.requests == []

@@ -10,8 +10,7 @@ from app.failures import StartRefused
 from app.model_clients import check_default_model, model_clients
 from app.settings import Settings
 from domain.models.ports import ChatMessage, Finished, FinishReason, ModelRequest
-from tests.ports.openai_rig import KEY, collect
-from tests.ports.providers_rig import MODEL
+from tests.ports.model_rig import KEY, PROVIDERS, collect
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 WITHOUT_KEY = "Set the `TOGETHER_API_KEY` environment variable to use the Together AI provider."
@@ -34,7 +33,7 @@ async def test_a_model_by_its_prefix_is_asked_with_the_key_and_address_of_the_se
         provider.answer("ok")
         settings = Settings(
             model_provider="providers",
-            model_name=MODEL,
+            model_name=PROVIDERS.model,
             openai_api_key=KEY,
             openai_base_url=provider.base_url,
         )
@@ -42,7 +41,9 @@ async def test_a_model_by_its_prefix_is_asked_with_the_key_and_address_of_the_se
         models = model_clients(settings)
 
         client = models.resolve(None, None)
-        ask = ModelRequest(model=MODEL, messages=[ChatMessage(role="user", content="Hello")])
+        ask = ModelRequest(
+            model=PROVIDERS.model, messages=[ChatMessage(role="user", content="Hello")]
+        )
         events, error = await collect(client, ask)
         await models.aclose()
 
@@ -79,7 +80,7 @@ async def test_packages_that_are_not_installed_are_named_with_the_cure(
     monkeypatch.setitem(sys.modules, "pydantic_ai.direct", None)
 
     with pytest.raises(StartRefused) as refused:
-        await check_default_model(Settings(model_provider="providers", model_name=MODEL))
+        await check_default_model(Settings(model_provider="providers", model_name=PROVIDERS.model))
 
     assert str(refused.value) == (
         "MODEL_PROVIDER=providers needs packages that are not installed; run `make providers`."
