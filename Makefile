@@ -7,7 +7,7 @@ SIDE_BY_SIDE ?= -n 2 --dist loadfile
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check install providers bench demo client reset soak lock docs runtime-installed dev-installed
+.PHONY: help dev test check install providers bench demo client peers reset soak lock docs runtime-installed dev-installed
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ demo: runtime-installed ## Fill the running server with something to look at
 
 client: ## Make the TypeScript client's types and check it; needs Node
 	@sh ops/client.sh
+
+peers: dev-installed ## Try the model clients against servers of others; needs Node
+	@sh ops/peers.sh
+	@sh ops/bootstrap.sh providers
+	@GOB_PEERS=1 $(PY) -m pytest -m peers tests/peers $(ARGS)
 
 docs: dev-installed ## Write the generated pages again
 	@$(PY) -m app.settings_page

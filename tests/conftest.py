@@ -8,10 +8,11 @@ pytest_plugins = ("tests.servers", "tests.databases")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the full-size tests to `make soak`."""
-    if os.environ.get("GOB_SOAK") == "1":
-        return
-    soaking = [item for item in items if item.get_closest_marker("soak")]
-    if soaking:
-        items[:] = [item for item in items if item not in soaking]
-        config.hook.pytest_deselected(items=soaking)
+    """Leave the full-size tests to `make soak`, and those that need Node to `make peers`."""
+    for marker, wish in (("soak", "GOB_SOAK"), ("peers", "GOB_PEERS")):
+        if os.environ.get(wish) == "1":
+            continue
+        left = [item for item in items if item.get_closest_marker(marker)]
+        if left:
+            items[:] = [item for item in items if item not in left]
+            config.hook.pytest_deselected(items=left)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import orjson
 from pydantic_ai.exceptions import (
     ContentFilterError,
     ModelAPIError,
@@ -102,7 +103,10 @@ def _root(error: BaseException) -> str:
 def _said(body: object) -> str:
     """The provider's message in an error's body, wherever its wire puts it."""
     if isinstance(body, str):
-        return body
+        try:
+            body = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return str(body)
     if isinstance(body, list) and body:
         body = cast("list[object]", body)[0]
     if not isinstance(body, Mapping):

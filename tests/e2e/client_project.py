@@ -14,7 +14,8 @@ from tests.server_processes import ServerMissing
 PROJECT = Path("docs/clients/typescript")
 CONTRACT = Path("tests/api/contract/operations.graphql")
 SCHEMA = Path("docs/api/schema.graphql")
-BESIDE = (Path("Makefile"), Path("ops/client.sh"), SCHEMA, CONTRACT)
+SCRIPTS = (Path("ops/client.sh"), Path("ops/node.sh"))
+BESIDE = (Path("Makefile"), *SCRIPTS, SCHEMA, CONTRACT)
 MADE_THERE = ("node_modules", "dist", "generated", "install.log")
 OLDEST_NODE = (20, 19)
 DEADLINE_S = 300

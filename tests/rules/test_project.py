@@ -13,7 +13,7 @@ from tests.rules.source import ROOT, tracked_paths
 TOP = {"app", "schema", "resolvers", "domain", "workers", "tests", "docs", "ops"}
 TOP |= {"pyproject.toml", "README.md", "Makefile"}
 LOCKS = ("runtime", "dev", "providers")
-NODE_PROJECTS = ("app/graphql/explorer/build", "docs/clients/typescript")
+NODE_PROJECTS = ("app/graphql/explorer/build", "docs/clients/typescript", "tests/peers")
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)( ; .+?)?( \\)?")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 

@@ -1,0 +1,1 @@
+"""Our clients against servers that others wrote, where Node is at hand."""
