@@ -1,0 +1,267 @@
+"""How hard the runs of a process press a provider: calls at a time, calls a minute, and pauses.
+
+A call that must wait stands in line, first come, first served. A pause that a provider asks of one
+call (Retry-After) is kept by all calls of the same model: nobody hammers a provider that said no.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import structlog
+
+from domain.kernel.background import start_detached
+from domain.kernel.ports import Clock
+from domain.models.ports import (
+    ModelClient,
+    ModelError,
+    ModelErrorKind,
+    ModelEvent,
+    ModelRequest,
+    RetryScheduled,
+)
+
+MINUTE_S = 60.0
+LONGEST_PAUSE_S = 60.0
+"""Longest pause that calls wait for; a provider that asks for more has them fail at once."""
+LONG_WAIT_S = 5.0
+"""A wait of this length deserves a line in the log."""
+
+log = structlog.get_logger("domain.models.limits")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """Bounds of one provider; None for no bound."""
+
+    concurrency: int | None = None
+    per_minute: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A call in line. One that is under way and tries again has its place already."""
+
+    model: str
+    has_place: bool
+    admitted: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class ProviderGate:
+    """The line in front of one provider."""
+
+    def __init__(self, provider: str, limits: ProviderLimits, clock: Clock) -> None:
+        self._provider = provider
+        self._limits = limits
+        self._clock = clock
+        self._active = 0
+        self._starts: deque[float] = deque()
+        self._paused: dict[str, float] = {}
+        self._line: list[_Waiter] = []
+        self._timer: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> int:
+        """Calls under way."""
+        return self._active
+
+    @property
+    def waiting(self) -> int:
+        """Calls in line."""
+        return len(self._line)
+
+    def pause_s(self, model: str) -> float:
+        """Seconds that the provider still wants no call of this model; 0 when it takes them."""
+        until = self._paused.get(model)
+        if until is None:
+            return 0.0
+        rest = until - self._clock.monotonic()
+        if rest > 0:
+            return rest
+        del self._paused[model]
+        return 0.0
+
+    async def enter(self, model: str) -> float:
+        """Take a place, waiting for it where needed; return the seconds waited.
+
+        Raises ModelError where the provider asked for a pause that is too long to wait for.
+        """
+        return await self._pass(_Waiter(model=model, has_place=False))
+
+    async def again(self, model: str) -> float:
+        """Count one more request of a call that has its place. Raises like `enter`."""
+        return await self._pass(_Waiter(model=model, has_place=True))
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._active -= 1
+        self._admit()
+
+    def pause(self, model: str, wait_s: float) -> None:
+        """Have all calls of a model wait, since the provider asked one of them to."""
+        rest_s = self.pause_s(model)
+        if wait_s <= rest_s:
+            return
+        self._paused[model] = self._clock.monotonic() + wait_s
+        if not rest_s:
+            seconds = round(wait_s, 3)
+            log.warning("model.paused", provider=self._provider, model=model, seconds=seconds)
+        self._admit()
+
+    def count(self) -> None:
+        """Count a request that goes out whatever the minute says."""
+        if self._limits.per_minute is not None:
+            self._starts.append(self._clock.monotonic())
+
+    def close(self) -> None:
+        """Stop waiting for time to pass."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _pass(self, waiter: _Waiter) -> float:
+        if not self._line and self._has_room(waiter):
+            self._start(waiter)
+            return 0.0
+        began = self._clock.monotonic()
+        self._line.append(waiter)
+        self._admit()
+        try:
+            await waiter.admitted
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+        waited_s = self._clock.monotonic() - began
+        if waited_s >= LONG_WAIT_S:
+            log.warning(
+                "model.waited",
+                provider=self._provider,
+                model=waiter.model,
+                seconds=round(waited_s, 3),
+                active=self._active,
+                waiting=len(self._line),
+            )
+        return waited_s
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Leave the line, or the place that was given in the same moment."""
+        if waiter in self._line:
+            self._line.remove(waiter)
+        elif not waiter.has_place and _is_admitted(waiter.admitted):
+            self._active -= 1
+        self._admit()
+
+    def _has_room(self, waiter: _Waiter) -> bool:
+        if self.pause_s(waiter.model) > 0:
+            return False
+        concurrency = self._limits.concurrency
+        if not waiter.has_place and concurrency is not None and self._active >= concurrency:
+            return False
+        return self._room_in_s() <= 0
+
+    def _room_in_s(self) -> float:
+        """Seconds until the next request of this minute is allowed."""
+        most = self._limits.per_minute
+        if most is None:
+            return 0.0
+        now = self._clock.monotonic()
+        while self._starts and now - self._starts[0] >= MINUTE_S:
+            self._starts.popleft()
+        return MINUTE_S - (now - self._starts[0]) if len(self._starts) >= most else 0.0
+
+    def _start(self, waiter: _Waiter) -> None:
+        if not waiter.has_place:
+            self._active += 1
+        self.count()
+
+    def _admit(self) -> None:
+        """Let in whoever may go, in order; calls of a paused model let others pass."""
+        line, self._line = self._line, []
+        for waiter in line:
+            if waiter.admitted.cancelled():
+                continue
+            if self.pause_s(waiter.model) > LONGEST_PAUSE_S:
+                waiter.admitted.set_exception(self.refusal(waiter.model))
+            elif self._has_room(waiter):
+                self._start(waiter)
+                waiter.admitted.set_result(None)
+            else:
+                self._line.append(waiter)
+        self._look_again()
+
+    def refusal(self, model: str) -> ModelError:
+        """Why a call fails that would have to wait too long."""
+        rest_s = self.pause_s(model)
+        message = (
+            f"{self._provider} asked not to be called for {model} again for {rest_s:.0f} s more."
+        )
+        return ModelError(ModelErrorKind.RATE_LIMITED, message, retry_after_s=rest_s)
+
+    def _look_again(self) -> None:
+        """Come back when time alone lets somebody in."""
+        self.close()
+        waits = [max(self.pause_s(each.model), self._room_in_s()) for each in self._line]
+        times = [wait_s for wait_s in waits if wait_s > 0]
+        if times:
+            self._timer = start_detached(self._later(min(times)), name="model-gate")
+
+    async def _later(self, wait_s: float) -> None:
+        await self._clock.sleep(wait_s)
+        self._timer = None
+        self._admit()
+
+
+class GatedModelClient:
+    """A model client whose calls go through the gate of its provider."""
+
+    def __init__(self, client: ModelClient, gate: ProviderGate) -> None:
+        self.name = client.name
+        self._client = client
+        self._gate = gate
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        self._gate.close()
+        await self._client.aclose()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Ask when it is this call's turn; see ModelClient.
+
+        A pause that is under way is told as RetryScheduled, with the call's first try to come.
+        """
+        gate, model = self._gate, request.model
+        rest_s = gate.pause_s(model)
+        if 0 < rest_s <= LONGEST_PAUSE_S:
+            yield RetryScheduled(attempt=1, delay_s=rest_s, error=gate.refusal(model))
+        await gate.enter(model)
+        try:
+            async with aclosing(self._client.stream(request)) as events:
+                async for event in events:
+                    yield event
+                    if isinstance(event, RetryScheduled):
+                        await self._hold_back(model, event)
+        except ModelError as error:
+            if error.retry_after_s is not None:
+                gate.pause(model, error.retry_after_s)
+            raise
+        finally:
+            gate.leave()
+
+    async def _hold_back(self, model: str, retry: RetryScheduled) -> None:
+        """Share the pause that the provider asked for, and count the try to come."""
+        asked_s = retry.error.retry_after_s
+        if asked_s is not None:
+            self._gate.pause(model, asked_s)
+            if asked_s > LONGEST_PAUSE_S:
+                raise retry.error
+            self._gate.count()
+            return
+        await self._gate.again(model)
+
+
+def _is_admitted(admitted: asyncio.Future[None]) -> bool:
+    return admitted.done() and not admitted.cancelled() and admitted.exception() is None
