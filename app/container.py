@@ -35,6 +35,7 @@ from domain.memory.policy import MemoryPolicy
 from domain.memory.service import MemoryService
 from domain.memory.tools import memory_tools
 from domain.models.providers import ModelProviders
+from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
 from domain.runs.engine import RunEngine
@@ -227,7 +228,14 @@ class _Services:
             clock=clock,
             ids=self._ids,
         )
-        self.agents = AgentService(database, clock, self._ids, self._idempotency, audit=self.audit)
+        self.agents = AgentService(
+            database,
+            clock,
+            self._ids,
+            self._idempotency,
+            audit=self.audit,
+            models=self.models,
+        )
         self._starter = RunStarter(database, self.conversations, self._ids)
         self.tools = ToolRegistry(
             [*builtin_tools(folders.tree_of), *memory_tools(self.memory, self._memory_policy)]
@@ -262,10 +270,9 @@ class _Services:
         )
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
-            guidance=Guidance(self._database, self._clock),
+            asker=Asker(Guidance(self._database, self._clock), journal, tokens, self._clock),
             calls=CallRunner(self._clock, self._ids, self.audit),
             journal=journal,
-            tokens=tokens,
             messages=EndMessages(self.conversations),
             clock=self._clock,
             ids=self._ids,

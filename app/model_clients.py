@@ -2,23 +2,73 @@
 
 from typing import TYPE_CHECKING
 
+from app.adapters.clock import SystemClock
 from app.adapters.model_offline import OfflineModelClient
 from app.adapters.model_simulated import SimulatedModelClient
 from app.failures import StartRefused
+from app.model_prices import read_prices
 from app.settings import ModelProvider, Settings
+from app.settings_model import ANTHROPIC_ADDRESS, OPENAI_ADDRESS
+from domain.models.limits import GatedModelClient, ProviderGate, ProviderLimits
 from domain.models.ports import ModelClient, ModelError
+from domain.models.prices import FREE_PROVIDERS, Prices
 from domain.models.providers import ModelProviders, ModelRef
 
 if TYPE_CHECKING:
     from app.adapters.model_http import ModelTimeouts, RetryPolicy
     from app.adapters.model_providers import ProvidersModelClient
 
+USUAL_CONCURRENCY = {ModelProvider.OLLAMA: 1}
+"""Calls at a time where the settings name no bound: Ollama answers one after the other."""
+CURES = {
+    ModelProvider.OPENAI: "set OPENAI_API_KEY, or OPENAI_BASE_URL of a server that takes none",
+    ModelProvider.ANTHROPIC: (
+        "set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL of a server that takes none"
+    ),
+    ModelProvider.OLLAMA: "set OLLAMA_BASE_URL, such as http://localhost:11434",
+}
+"""What it takes to use a provider that is not set up."""
+
 
 def model_clients(settings: Settings) -> ModelProviders:
     """Build a client of every provider that can be used; the default is MODEL_PROVIDER."""
-    clients = [client_of(provider, settings) for provider in settings.configured_providers]
+    clients = [
+        _gated(client_of(each, settings), settings) for each in settings.configured_providers
+    ]
     default = ModelRef(provider=settings.model_provider, name=settings.default_model)
-    return ModelProviders(clients, default=default)
+    return ModelProviders(clients, default=default, prices=model_prices(settings), cures=CURES)
+
+
+def _gated(client: ModelClient, settings: Settings) -> ModelClient:
+    """Put a gate in front of what may be pressed too hard."""
+    if client.name in FREE_PROVIDERS:
+        return client
+    limits = provider_limits(client.name, settings)
+    return GatedModelClient(client, ProviderGate(client.name, limits, SystemClock()))
+
+
+def provider_limits(provider: str, settings: Settings) -> ProviderLimits:
+    """How hard the settings let this process press a provider."""
+    concurrency = dict(settings.model_concurrency)
+    per_minute = dict(settings.model_requests_per_minute)
+    usual = USUAL_CONCURRENCY.get(provider)
+    return ProviderLimits(
+        concurrency=concurrency.get(provider, concurrency.get("*", usual)),
+        per_minute=per_minute.get(provider, per_minute.get("*")),
+    )
+
+
+def model_prices(settings: Settings) -> Prices:
+    """The settings' prices, and list prices of providers that are asked at their own address."""
+    own = {
+        ModelProvider.OPENAI: settings.openai_base_url == OPENAI_ADDRESS,
+        ModelProvider.ANTHROPIC: settings.anthropic_base_url == ANTHROPIC_ADDRESS,
+    }
+    return Prices(
+        read_prices(settings.model_prices),
+        listed=frozenset(provider for provider, is_own in own.items() if is_own),
+        free=FREE_PROVIDERS | {ModelProvider.OLLAMA},
+    )
 
 
 def client_of(provider: ModelProvider, settings: Settings) -> ModelClient:

@@ -134,6 +134,10 @@ def _contradictions(settings: Settings) -> list[SettingsProblem | str]:
             f"or {name}_BASE_URL of a server that takes none."
         )
     problems.extend(_without_model(settings))
+    try:
+        read_prices(settings.model_prices)
+    except BadPrices as error:
+        problems.append(f"MODEL_PRICES {error}.")
     if 0 < settings.ollama_num_ctx < 512:
         should_be = words("ollama_num_ctx")["should_be"]
         value = repr(str(settings.ollama_num_ctx))

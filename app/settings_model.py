@@ -14,6 +14,7 @@ from app.settings_server import ServerSettings
 OPENAI_ADDRESS = "https://api.openai.com/v1"
 ANTHROPIC_ADDRESS = "https://api.anthropic.com"
 OLLAMA_ADDRESS = "http://localhost:11434"
+MOST_PER_PROVIDER = 10_000
 
 
 class ModelProvider(StrEnum):
@@ -38,6 +39,25 @@ DEFAULT_MODELS = {
 
 _READ_FROM_OTHERS = frozenset({"notices", "provider_keys"})
 """Fields that are no keys of their own."""
+
+PerProvider = tuple[tuple[str, int], ...]
+"""A number for each provider; that for `*` counts for those not named."""
+
+
+def per_provider(value: object) -> object:
+    """Read `16`, `openai=16,ollama=1`, or both. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        name, equals, number = part.rpartition("=")
+        provider = name.strip().lower() if equals else "*"
+        if provider not in ("*", *ModelProvider) or provider in found:
+            raise ValueError(f"{name.strip()!r} is no provider, or comes twice")
+        found[provider] = int(number)
+        if not 1 <= found[provider] <= MOST_PER_PROVIDER:
+            raise ValueError(f"{found[provider]} is not from 1 to {MOST_PER_PROVIDER}")
+    return tuple(found.items())
 
 
 class Settings(ServerSettings):
@@ -134,6 +154,31 @@ class Settings(ServerSettings):
         group="Models",
         ge=0,
         le=10,
+    )
+    model_prices: Text = setting(
+        "",
+        "Prices of models in US dollars for a million tokens, beside the list prices of OpenAI "
+        "and Anthropic that the server knows: a JSON file, or the JSON itself. "
+        "docs/howto/connect-a-model.md shows the shape.",
+        should_be='a JSON file or text such as {"openai:my-model": {"input": 1, "output": 2}}',
+        example="/etc/gob/prices.json",
+        group="Models",
+    )
+    model_concurrency: Annotated[PerProvider, BeforeValidator(per_provider)] = setting(
+        (),
+        "Calls of a provider that one process makes at a time: a number for all, "
+        "`provider=number`, or both. Empty: 1 for ollama, no bound for the others.",
+        should_be="numbers from 1 to 10000 such as 16 or openai=16,ollama=2",
+        example="openai=16,ollama=2",
+        group="Models",
+    )
+    model_requests_per_minute: Annotated[PerProvider, BeforeValidator(per_provider)] = setting(
+        (),
+        "Requests to a provider that one process makes within any minute: a number for all, "
+        "`provider=number`, or both. Empty: no bound.",
+        should_be="numbers from 1 to 10000 such as 500 or openai=500,anthropic=50",
+        example="openai=500,anthropic=50",
+        group="Models",
     )
     run_capacity: int = setting(
         32,

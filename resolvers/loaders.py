@@ -12,8 +12,9 @@ from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.memory.rows import MemoryRow, MemoryVersionRow
-from domain.runs.queries import RunFilter, RunOrder, UsageTotal
+from domain.runs.queries import RunFilter, RunOrder
 from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.work import RunUsage
 from domain.tasks.queries import OccurrenceFilter
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tools.manifest import ToolManifest
@@ -131,7 +132,7 @@ class RequestLoaders:
         """Run at work on a conversation."""
         return await self._active.load(conversation_id)
 
-    async def total_usage(self, run_id: str) -> UsageTotal | None:
+    async def total_usage(self, run_id: str) -> RunUsage | None:
         """Use of a run and all below it."""
         return await self._totals.load(run_id)
 
@@ -228,7 +229,7 @@ class RequestLoaders:
     async def _fetch_active(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.active_of(self._principal, ids)
 
-    async def _fetch_totals(self, ids: Sequence[str]) -> Mapping[str, UsageTotal]:
+    async def _fetch_totals(self, ids: Sequence[str]) -> Mapping[str, RunUsage]:
         return await self._services.runs.usage_below(self._principal, ids)
 
     async def _fetch_positions(self, ids: Sequence[str]) -> Mapping[str, int]:

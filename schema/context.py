@@ -15,8 +15,9 @@ from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.kernel.tracing import TraceContext
 from domain.memory.rows import MemoryRow, MemoryVersionRow
-from domain.runs.queries import RunFilter, UsageTotal
+from domain.runs.queries import RunFilter
 from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.work import RunUsage
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tools.manifest import ToolManifest
 from schema.relay import Count
@@ -104,7 +105,7 @@ class Loaders(Protocol):
         """Run at work on a conversation."""
         ...
 
-    async def total_usage(self, run_id: str) -> UsageTotal | None:
+    async def total_usage(self, run_id: str) -> RunUsage | None:
         """Use of a run and all below it."""
         ...
 

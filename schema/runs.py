@@ -85,7 +85,7 @@ class Run(Node):
             error=RunError.of(row),
             depth=row.depth,
             attempt=row.attempt,
-            usage=Usage.of(row, free=row.offline),
+            usage=Usage.of(row),
             offline=row.offline,
             trace_id=row.trace_id,
             metadata=Json(row.metadata),
@@ -172,7 +172,7 @@ class Run(Node):
     async def total_usage(self, info: Info) -> Usage:
         """Sum it up."""
         total = await info.context.loaders.total_usage(self.row.id)
-        return self.usage if total is None else Usage.of(total.usage, free=total.offline)
+        return self.usage if total is None else Usage.of(total)
 
     @field(description="Time at work so far; null while queued.")
     async def duration_ms(self, info: Info) -> int | None:

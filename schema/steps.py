@@ -8,6 +8,7 @@ from strawberry import ID, Private, field
 
 from domain.kernel.errors import Forbidden
 from domain.kernel.paging import Page
+from domain.models.prices import dollars
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.state import StepKind
 from schema.agents import Model
@@ -28,6 +29,8 @@ class UsageCounts(Protocol):
     reasoning_tokens: int
     model_calls: int
     tool_calls: int
+    cost_pico_usd: int
+    cost_known: bool
 
 
 class Failure(Protocol):
@@ -100,8 +103,8 @@ class Usage:
     )
 
     @classmethod
-    def of(cls, counts: UsageCounts, *, free: bool) -> Self:
-        """Show what was counted; `free` says that no language model was paid for it."""
+    def of(cls, counts: UsageCounts) -> Self:
+        """Show what was counted."""
         return cls(
             input_tokens=Long(counts.input_tokens),
             output_tokens=Long(counts.output_tokens),
@@ -109,7 +112,7 @@ class Usage:
             reasoning_tokens=Long(counts.reasoning_tokens),
             model_calls=counts.model_calls,
             tool_calls=counts.tool_calls,
-            cost_usd=0.0 if free or counts.model_calls == 0 else None,
+            cost_usd=dollars(counts.cost_pico_usd) if counts.cost_known else None,
         )
 
     @classmethod
@@ -262,13 +265,14 @@ async def _parameters(info: Info, run: RunRow, provider: str, name: str) -> Mapp
     A key that may not see agents is shown none of an agent's.
     """
     chosen = run.spec.get("model")
-    if chosen is not None:
+    if chosen is not None and (chosen["provider"], chosen["name"]) == (provider, name):
         return chosen.get("parameters") or {}
     try:
         agent = await info.context.loaders.agent_settings(run.agent_id, run.agent_version)
     except Forbidden:
         return {}
-    choices = () if agent is None else (agent.model, *agent.fallback_models)
+    own = agent.model if agent is not None and chosen is None else None
+    choices = () if agent is None else (own, *agent.fallback_models)
     for choice in choices:
         if choice is not None and (choice.provider, choice.name) == (provider, name):
             return choice.parameters

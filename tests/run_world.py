@@ -25,6 +25,7 @@ from domain.kernel.ids import IdSource
 from domain.memory.service import MemoryService
 from domain.models.ports import ModelClient
 from domain.models.providers import ModelProviders, ModelRef
+from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
 from domain.runs.endings import Ending
@@ -113,10 +114,9 @@ class RunWorld:
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), self.tools(self.effects)
             ),
-            guidance=Guidance(self.database, self.clock),
+            asker=Asker(Guidance(self.database, self.clock), journal, tokens, self.clock),
             calls=CallRunner(self.clock, self.ids, self.audit()),
             journal=journal,
-            tokens=tokens,
             messages=EndMessages(self.conversations),
             clock=self.clock,
             ids=self.ids,

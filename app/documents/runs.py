@@ -11,6 +11,7 @@ from app.documents.base import (
     moment_text,
     reference,
 )
+from domain.models.prices import dollars
 from domain.runs.rows import RunRow
 from domain.runs.state import RunErrorCode, RunStatus
 from schema.ids import Kind, encode_id
@@ -55,7 +56,7 @@ class Usage(Document):
             reasoning_tokens=row.reasoning_tokens,
             model_calls=row.model_calls,
             tool_calls=row.tool_calls,
-            cost_usd=0.0 if row.offline or row.model_calls == 0 else None,
+            cost_usd=dollars(row.cost_pico_usd) if row.cost_known else None,
         )
 
     @classmethod

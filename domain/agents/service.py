@@ -9,6 +9,7 @@ from pydantic import StringConstraints
 from domain.access.audit import AuditTrail
 from domain.access.scopes import SYSTEM, Principal, Scope
 from domain.agents.changes import merged, without_nulls
+from domain.agents.choices import check_models
 from domain.agents.queries import AgentFilter, AgentOrder, AgentQueries
 from domain.agents.rows import AgentRow
 from domain.agents.settings import AgentSettings, NewAgent
@@ -21,6 +22,7 @@ from domain.kernel.idempotency import IdempotencyKeys, digest_of
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.kernel.validation import ClientModel, Text, validated
+from domain.models.providers import ModelProviders
 
 __all__ = ["AgentFilter", "AgentOrder", "AgentService", "Change", "changes_between"]
 
@@ -55,8 +57,11 @@ class AgentService(AgentQueries):
         idempotency: IdempotencyKeys,
         *,
         audit: AuditTrail | None = None,
+        models: ModelProviders | None = None,
     ) -> None:
+        """`models` are those that agents may name; without them, none is checked."""
         super().__init__(database)
+        self._models = models
         self._audit = audit or AuditTrail(database, clock, ids)
         self._clock = clock
         self._ids = ids
@@ -97,6 +102,7 @@ class AgentService(AgentQueries):
         """
         principal.needs(Scope.AGENTS_WRITE)
         new = validated(NewAgent, without_nulls(values))
+        self._check_models(new, values)
         while True:
             made = await self._recalled(principal, new)
             if made is not None:
@@ -139,6 +145,7 @@ class AgentService(AgentQueries):
             row = await self._found(principal, agent_id)
             _check_version(row, expected_version)
             settings = validated(AgentSettings, merged(row.settings, values))
+            self._check_models(settings, values)
             if "delegateIds" in values:
                 await self._check_delegates(principal, settings)
             if await self._save_over(principal, row, settings, note, action="agent.updated"):
@@ -278,6 +285,10 @@ class AgentService(AgentQueries):
                 result_id=agent_id,
             )
         ]
+
+    def _check_models(self, settings: AgentSettings, values: Mapping[str, Any]) -> None:
+        if self._models is not None:
+            check_models(self._models, settings, values)
 
     async def _check_delegates(self, principal: Principal, settings: AgentSettings) -> None:
         wanted = settings.delegate_ids

@@ -19,6 +19,7 @@ from domain.models.ports import (
     ModelError,
     ModelErrorKind,
     ModelEvent,
+    ModelNotice,
     ModelRequest,
     RetryScheduled,
 )
@@ -237,8 +238,12 @@ class GatedModelClient:
         rest_s = gate.pause_s(model)
         if 0 < rest_s <= LONGEST_PAUSE_S:
             yield RetryScheduled(attempt=1, delay_s=rest_s, error=gate.refusal(model))
-        await gate.enter(model)
+        waited_s = await gate.enter(model)
         try:
+            if waited_s >= LONG_WAIT_S:
+                yield ModelNotice(
+                    f"Waited {waited_s:.0f} s for a turn at {self.name}, whose calls are limited."
+                )
             async with aclosing(self._client.stream(request)) as events:
                 async for event in events:
                     yield event

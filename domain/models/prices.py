@@ -1,7 +1,7 @@
 """What a model call costs. Counted in whole pico-dollars, so that sums are exact."""
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from domain.models.ports import TokenUsage
@@ -99,8 +99,8 @@ class Prices:
         self,
         given: Mapping[str, Price] | None = None,
         *,
-        listed: Set[str] = frozenset(),
-        free: Set[str] = FREE_PROVIDERS,
+        listed: Container[str] = frozenset(),
+        free: Container[str] = FREE_PROVIDERS,
     ) -> None:
         self._given = given or {}
         self._listed = listed

@@ -1,11 +1,12 @@
 """The model providers that this server can use, by name."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.kernel.errors import ProviderUnavailable
 from domain.models.ports import ModelClient
+from domain.models.prices import Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +20,21 @@ class ModelRef:
 class ModelProviders:
     """Clients by provider name; `default` is used where an agent names no model."""
 
-    def __init__(self, clients: Sequence[ModelClient], *, default: ModelRef) -> None:
-        """Raise ProviderUnavailable when the default's provider is not among the clients."""
+    def __init__(
+        self,
+        clients: Sequence[ModelClient],
+        *,
+        default: ModelRef,
+        prices: Prices | None = None,
+        cures: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raise ProviderUnavailable when the default's provider is not among the clients.
+
+        `cures` says, of providers that are not set up, what it takes to use them.
+        """
         self._clients = {client.name: client for client in clients}
+        self._cures = cures or {}
+        self.prices = prices or Prices()
         self.default = default
         self.resolve(default.provider, default.name)
 
@@ -44,14 +57,18 @@ class ModelProviders:
         reference = self.reference(provider, model)
         client = self._clients.get(reference.provider)
         if client is None:
-            known = ", ".join(sorted(self._clients)) or "none"
-            message = (
-                f"No model provider is called {reference.provider!r} here; known are: {known}."
-            )
+            message = self._missing(reference.provider)
             raise ProviderUnavailable(
                 message, provider=reference.provider, path=("model", "provider")
             )
         return client
+
+    def _missing(self, provider: str) -> str:
+        cure = self._cures.get(provider)
+        if cure is not None:
+            return f"The model provider {provider!r} is not set up here: {cure}."
+        known = ", ".join(sorted(self._clients)) or "none"
+        return f"No model provider is called {provider!r} here; known are: {known}."
 
     async def aclose(self) -> None:
         """Close all clients, each even if another one fails; raises what failed first."""

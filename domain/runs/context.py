@@ -6,15 +6,17 @@ from typing import Any
 
 import orjson
 
-from domain.agents.settings import AgentSettings, RunLimits
+from domain.agents.settings import AgentSettings, ModelChoice, RunLimits
 from domain.conversations.service import ConversationService
 from domain.kernel.database import Database
 from domain.kernel.errors import NotFound
-from domain.models.ports import ChatMessage, ModelClient, ProviderState, ToolCall, ToolSpec
+from domain.models.ports import ChatMessage, ProviderState, ToolCall, ToolSpec
 from domain.models.providers import ModelProviders
+from domain.runs.candidates import Candidate, Choice, candidates_of, unpriced
+from domain.runs.failures import RunFailedError
 from domain.runs.lease import PastStep
-from domain.runs.state import StepKind, StepStatus
-from domain.runs.work import Work
+from domain.runs.state import RunErrorCode, StepKind, StepStatus
+from domain.runs.work import RunFailure, Work
 from domain.tools.manifest import to_spec
 from domain.tools.registry import ToolRegistry
 
@@ -30,10 +32,7 @@ class Turn:
 
     agent: str
     """Slug of the agent."""
-    client: ModelClient
-    provider: str
-    model: str
-    parameters: Mapping[str, Any]
+    choice: Choice
     tools: ToolRegistry
     specs: Sequence[ToolSpec]
     limits: RunLimits
@@ -55,31 +54,44 @@ class ContextBuilder:
         self._models = models
         self._tools = tools
         self._settings: dict[tuple[str, int], AgentSettings] = {}
+        self._candidates: dict[tuple[str, int], Sequence[Candidate]] = {}
         self._sets: dict[ToolSetKey, tuple[ToolRegistry, Sequence[ToolSpec]]] = {}
 
     async def build(self, work: Work, past: Sequence[PastStep]) -> Turn:
-        """Raises ProviderUnavailable when the model's provider is no longer configured."""
+        """Raises RunFailedError when the run has a limit that cannot be kept."""
         settings = await self._agent(work.claim.agent_id, work.claim.agent_version)
-        chosen: Mapping[str, Any] = work.spec.get("model") or (
-            settings.model.model_dump(by_alias=True) if settings.model else {}
-        )
-        ref = self._models.reference(chosen.get("provider"), chosen.get("name"))
         allowed, specs = self._allowed(settings.allowed_tools, work.spec.get("allowedTools"))
         messages = [ChatMessage(role="system", content=settings.instructions)]
         messages += await self._history(work)
         messages.append(ChatMessage(role="user", content=_instruction(work)))
         messages += replayed(past)
+        limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
             agent=settings.slug or work.claim.agent_id,
-            client=self._models.resolve(ref.provider, ref.name),
-            provider=ref.provider,
-            model=ref.name,
-            parameters=chosen.get("parameters") or {},
+            choice=self._choice(work, settings, limits, past),
             tools=allowed,
             specs=specs,
-            limits=narrowed_limits(settings.limits, work.spec.get("limits") or {}),
+            limits=limits,
             messages=messages if settings.instructions else messages[1:],
         )
+
+    def _choice(
+        self, work: Work, settings: AgentSettings, limits: RunLimits, past: Sequence[PastStep]
+    ) -> Choice:
+        """A run's own model replaces the agent's; the agent's fallbacks stay."""
+        key = (work.claim.agent_id, work.claim.agent_version)
+        own, candidates = work.spec.get("model"), self._candidates.get(key)
+        if own is not None or candidates is None:
+            first = settings.model if own is None else ModelChoice.model_validate(own)
+            candidates = candidates_of(self._models, first, settings.fallback_models)
+        if own is None:
+            self._candidates[key] = candidates
+        reason = unpriced(candidates) if limits.max_cost_usd is not None else None
+        if reason is not None:
+            raise RunFailedError(RunFailure(code=RunErrorCode.LIMIT_REACHED, message=reason))
+        choice = Choice(candidates=candidates)
+        choice.follow(past)
+        return choice
 
     def _allowed(
         self, patterns: Sequence[str], narrowed: Sequence[str] | None
@@ -110,6 +122,7 @@ class ContextBuilder:
                 raise NotFound("agent version", f"{agent_id}/{version}")
             if len(self._settings) > 1024:
                 self._settings.clear()
+                self._candidates.clear()
             known = AgentSettings.model_validate(orjson.loads(rows[0][0]))
             self._settings[(agent_id, version)] = known
         return known

@@ -7,6 +7,7 @@ over goes on at the first step that is not recorded (DESIGN, I6).
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -16,30 +17,19 @@ from domain.kernel.database import Statement
 from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
-from domain.kernel.validation import storable
-from domain.models.ports import (
-    Finished,
-    FinishReason,
-    ModelError,
-    ModelRequest,
-    ReasoningDelta,
-    RetryScheduled,
-    TextDelta,
-    TokenUsage,
-)
-from domain.runs.answering import AnswerParts
+from domain.models.ports import ModelError
+from domain.models.prices import dollars
+from domain.runs.asking import Asker, answer_of
 from domain.runs.calls import CallDone, CallRunner
 from domain.runs.context import ContextBuilder, Turn
 from domain.runs.endings import RunEnd
 from domain.runs.failures import RunFailedError, failure_of
-from domain.runs.guidance import Guidance, guided
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.messages import EndMessages
 from domain.runs.recovery import Recovery, recover
 from domain.runs.state import EventType, RunErrorCode, RunStatus, StepKind, StepStatus
 from domain.runs.steps import ModelAnswer, StepStart, end_model_step
-from domain.runs.tokens import TokenWriter
 from domain.runs.work import RunFailure, Work
 
 log = structlog.get_logger("domain.runs.engine")
@@ -52,19 +42,17 @@ class RunEngine:
         self,
         *,
         contexts: ContextBuilder,
-        guidance: Guidance,
+        asker: Asker,
         calls: CallRunner,
         journal: Journal,
-        tokens: TokenWriter,
         messages: EndMessages,
         clock: Clock,
         ids: IdSource,
     ) -> None:
         self._contexts = contexts
-        self._guidance = guidance
+        self._asker = asker
         self._calls = calls
         self._journal = journal
-        self._tokens = tokens
         self._messages = messages
         self._clock = clock
         self._ids = ids
@@ -96,7 +84,9 @@ class RunEngine:
             await self._end_failed(work, failure, RunStatus.TIMED_OUT)
         except (LeaseLostError, Unavailable):
             raise
-        except (RunFailedError, ModelError, GobError) as error:
+        except RunFailedError as error:
+            await self._end_failed(work, error.failure, of_step=error.of_step)
+        except GobError as error:
             await self._end_failed(work, failure_of(error))
         except Exception:  # the edge of a run: a fault of ours ends it, with a traceback for us
             log.exception("run.crashed", run_id=work.run_id)
@@ -108,10 +98,10 @@ class RunEngine:
 
     async def end_cancelled(self, work: Work, reason: str | None) -> None:
         """End a run that was stopped by order; what it said so far is kept."""
-        work.count_cut_off()
+        work.count_call()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
-        usage = work.usage.as_json(offline=work.offline)
+        usage = work.usage.as_json()
         data = {"status": RunStatus.CANCELLED, "output": work.partial, "usage": usage}
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         end = RunEnd(status=RunStatus.CANCELLED, output=work.partial, reason=reason)
@@ -126,7 +116,7 @@ class RunEngine:
     ) -> None:
         step = first if first is not None else await self._resume(work, turn, recover(past))
         while True:
-            answer = await self._ask(work, turn, step)
+            step, answer = await self._answered(work, turn, step)
             if not answer.calls:
                 return await self._finish(work, step, answer)
             self._check_limits(work, turn, len(answer.calls))
@@ -137,6 +127,10 @@ class RunEngine:
         drafts = [work.draft(EventType.RUN_STARTED, {}, self._clock.now_us())]
         statements: list[Statement] = []
         if found.voided is not None:
+            model = turn.choice.model
+            work.begin_call(found.voided, model.price, offline=model.is_offline)
+            work.count_call()
+            work.keep_text()
             statements.append(self._void(found.voided))
             drafts.append(self._retrying(work, found.voided))
         if not found.open_calls:
@@ -182,83 +176,83 @@ class RunEngine:
         statements: Sequence[Statement],
         drafts: Sequence[EventDraft],
     ) -> StepStart:
-        step = self._next_step(work, turn.provider, turn.model)
+        step = self._next_step(work, turn.choice.model.provider, turn.choice.model.name)
         results = await self._journal.progress(work, [*statements, step.statement()], drafts)
         return step.begun(results[-1])
 
-    async def _ask(self, work: Work, turn: Turn, step: StepStart) -> ModelAnswer:
-        """Stream one model call. Raises ModelError; the text so far stays in `work`."""
-        words = await self._guidance.words(step.behavior_version_id)
-        request = ModelRequest(
-            model=turn.model,
-            messages=guided(turn.messages, words),
-            tools=turn.specs,
-            parameters=turn.parameters,
-            traceparent=work.traceparent,
-        )
-        parts = AnswerParts()
-        work.begin_text(step.id)
-        async with aclosing(turn.client.stream(request)) as events:
-            async for event in events:
-                match event:
-                    case TextDelta():
-                        text = storable(event.text)
-                        work.pieces.append(text)
-                        self._tokens.add(work, EventType.TOKEN_DELTA, step.id, text)
-                    case ReasoningDelta():
-                        text = storable(event.text)
-                        parts.reasoning.append(text)
-                        self._tokens.add(work, EventType.REASONING_DELTA, step.id, text)
-                    case RetryScheduled():
-                        await self._tell_retry(work, event)
-                    case _:
-                        parts.take(work, event)
-        work.count(parts.usage)
-        return self._answer(work, parts.finished, parts.answer(work))
+    async def _answered(
+        self, work: Work, turn: Turn, step: StepStart
+    ) -> tuple[StepStart, ModelAnswer]:
+        """Ask the model, and after it the fallbacks in order; the step is of who answered."""
+        while True:
+            try:
+                answer = await self._asker.ask(work, turn, step)
+            except (ModelError, RunFailedError) as error:
+                step = await self._fall_back(work, turn, failure_of(error))
+            else:
+                turn.choice.tries = 0
+                return step, answer
 
-    def _answer(self, work: Work, finished: Finished | None, answer: ModelAnswer) -> ModelAnswer:
-        """Refuse what only looks like an answer."""
-        work.offline = work.offline and answer.offline
-        if finished is None:
-            self._fail(RunErrorCode.MODEL_BAD_RESPONSE, "The model's stream ended without an end.")
-        if finished.reason is FinishReason.LENGTH:
-            self._fail(
-                RunErrorCode.MODEL_BAD_RESPONSE,
-                "The model's answer was cut off at its longest length.",
-            )
-        if finished.reason is FinishReason.REFUSAL:
-            self._fail(RunErrorCode.MODEL_REFUSED, answer.text or "The model declined to answer.")
-        return answer
-
-    async def _tell_retry(self, work: Work, event: RetryScheduled) -> None:
+    async def _fall_back(self, work: Work, turn: Turn, failure: RunFailure) -> StepStart:
+        """Record the failed call and begin one of the next model, told to whoever watches."""
+        choice, asking = turn.choice, work.asking
+        if asking is None or not choice.move_on(failure):
+            raise RunFailedError(choice.final(failure), of_step=failure)
+        self._check_spent(work, turn, failure)
         drafts = await self._journal.settled(work)
+        drafts.append(self._usage_event(work))
+        choice.tries += asking.tries
+        told = replace(failure, message=f"{failure.message} Goes on with {choice.model.label}.")
         data = {
-            "attempt": event.attempt,
-            "delayMs": round(event.delay_s * 1000),
-            "error": failure_of(event.error).as_json(),
-            "voidedStepId": None,
+            "attempt": choice.tries + 1,
+            "delayMs": 0,
+            "error": told.as_json(),
+            "voidedStepId": asking.step_id if asking.is_seen else None,
         }
-        drafts.append(work.draft(EventType.RETRYING, data, self._clock.now_us()))
-        await self._journal.progress(work, [], drafts)
+        now_us = self._clock.now_us()
+        drafts.append(work.draft(EventType.RETRYING, data, now_us))
+        ended = end_model_step(
+            asking.step_id,
+            replace(answer_of(asking), calls=()),
+            now_us,
+            status=StepStatus.FAILED,
+            failure=failure,
+        )
+        step = await self._begin_step(work, turn, [ended], drafts)
+        work.keep_text()
+        log.warning(
+            "run.fell_back", run_id=work.run_id, model=choice.model.label, code=failure.code
+        )
+        return step
 
     def _usage_event(self, work: Work) -> EventDraft:
-        usage = work.usage.as_json(offline=work.offline)
+        usage = work.usage.as_json()
         return work.draft(EventType.USAGE_UPDATED, {"usage": usage}, self._clock.now_us())
 
     def _check_limits(self, work: Work, turn: Turn, calls: int) -> None:
         """End the run unless its calls and the model's next word still fit."""
-        limits, usage = turn.limits, work.usage
-        tokens = usage.input_tokens + usage.output_tokens
-        if limits.max_tokens is not None and tokens >= limits.max_tokens:
-            self._fail(
-                RunErrorCode.LIMIT_REACHED,
-                f"The run used {tokens} of its {limits.max_tokens} tokens (maxTokens).",
-            )
-        if work.position + calls + 1 > limits.max_steps:
+        self._check_spent(work, turn)
+        limits = turn.limits
+        # Of the models that failed before another one went on, no step is counted.
+        if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
             self._fail(
                 RunErrorCode.LIMIT_REACHED,
                 f"The run needs more than its {limits.max_steps} steps (maxSteps) for an answer.",
             )
+
+    def _check_spent(self, work: Work, turn: Turn, of_step: RunFailure | None = None) -> None:
+        """End the run when its tokens or its money are used up."""
+        limits, usage = turn.limits, work.usage
+        tokens, cost_usd = usage.input_tokens + usage.output_tokens, dollars(usage.cost_pico_usd)
+        if limits.max_tokens is not None and tokens >= limits.max_tokens:
+            message = f"The run used {tokens} of its {limits.max_tokens} tokens (maxTokens)."
+        elif limits.max_cost_usd is not None and cost_usd >= limits.max_cost_usd:
+            most = f"{limits.max_cost_usd:g} US dollars (maxCostUsd)"
+            message = f"The run spent {cost_usd:g} of its {most}."
+        else:
+            return
+        failure = RunFailure(code=RunErrorCode.LIMIT_REACHED, message=message)
+        raise RunFailedError(failure, of_step=of_step)
 
     async def _act(self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer) -> StepStart:
         """Journal the answer and the start of its calls in one commit, then run them."""
@@ -295,7 +289,7 @@ class RunEngine:
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         drafts.append(self._usage_event(work))
-        usage = work.usage.as_json(offline=work.offline)
+        usage = work.usage.as_json()
         data = {"status": RunStatus.SUCCEEDED, "output": answer.text, "usage": usage}
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         statements = [end_model_step(step.id, answer, now_us)]
@@ -304,26 +298,29 @@ class RunEngine:
         await self._journal.end(work, end, statements, drafts)
 
     async def _end_failed(
-        self, work: Work, failure: RunFailure, status: RunStatus = RunStatus.FAILED
+        self,
+        work: Work,
+        failure: RunFailure,
+        status: RunStatus = RunStatus.FAILED,
+        *,
+        of_step: RunFailure | None = None,
     ) -> None:
-        work.count_cut_off()
+        work.count_call()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         data = {"status": status, "output": work.partial, "error": failure.as_json()}
         drafts.append(work.draft(EventType.RUN_FAILED, data, now_us))
         statements: list[Statement] = []
-        if work.step_id is not None:
-            answer = ModelAnswer(
-                text="".join(work.pieces),
-                reasoning="",
-                calls=(),
-                usage=TokenUsage(),
-                offline=work.offline,
-                notices=tuple(work.notices),
-            )
+        if work.asking is not None:
             kind = StepStatus.TIMED_OUT if status is RunStatus.TIMED_OUT else StepStatus.FAILED
             statements.append(
-                end_model_step(work.step_id, answer, now_us, status=kind, failure=failure)
+                end_model_step(
+                    work.asking.step_id,
+                    replace(answer_of(work.asking), calls=()),
+                    now_us,
+                    status=kind,
+                    failure=of_step or failure,
+                )
             )
         statements += self._messages.partial(work)
         end = RunEnd(status=status, output=work.partial, failure=failure)

@@ -19,11 +19,15 @@ MODEL_CODES = {
 
 
 class RunFailedError(Exception):
-    """The engine itself ends a run, for a reason that is already typed."""
+    """The engine itself ends a run, for a reason that is already typed.
 
-    def __init__(self, failure: RunFailure) -> None:
+    `of_step` is why its last step failed, where that is only a part of the reason.
+    """
+
+    def __init__(self, failure: RunFailure, *, of_step: RunFailure | None = None) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.of_step = of_step or failure
 
 
 def failure_of(error: RunFailedError | ModelError | GobError) -> RunFailure:

@@ -17,14 +17,15 @@ from domain.runs.work import Work
 
 PROGRESS = """
 UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
-    model_calls = $8, tool_calls = $9, offline = $10
+    model_calls = $8, tool_calls = $9, cost_pico_usd = $10, cost_known = $11, offline = $12
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 """
 
 END = """
 UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
-    model_calls = $8, tool_calls = $9, offline = $10, status = $11, status_reason = $12,
-    output = $13, error_code = $14, error_message = $15, error_retryable = $16, finished_at = $17,
+    model_calls = $8, tool_calls = $9, cost_pico_usd = $10, cost_known = $11, offline = $12,
+    status = $13, status_reason = $14, output = $15, error_code = $16, error_message = $17,
+    error_retryable = $18, finished_at = $19,
     lease_owner = NULL, lease_until = NULL, due_at = NULL, holds_conversation = FALSE
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 """

@@ -28,6 +28,9 @@ class PastStep(NamedTuple):
     result: str | None
     error_message: str | None
     provider_state: str | None
+    provider: str | None
+    error_code: str | None
+    error_retryable: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,14 +55,6 @@ class RunFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageTotal:
-    """Use of a run and all below it; `offline` when no language model took part."""
-
-    usage: RunUsage
-    offline: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlace:
     """Whose run it is, and where it is held."""
 
@@ -186,7 +178,7 @@ class RunQueries:
 
     async def usage_below(
         self, principal: Principal, run_ids: Sequence[str]
-    ) -> dict[str, UsageTotal]:
+    ) -> dict[str, RunUsage]:
         """Return the use of each run together with all runs below it."""
         principal.needs(Scope.RUNS_READ)
         if not run_ids:
@@ -201,11 +193,11 @@ class RunQueries:
             SELECT top, CAST(sum(input_tokens) AS BIGINT), CAST(sum(output_tokens) AS BIGINT),
                 CAST(sum(cached_tokens) AS BIGINT), CAST(sum(reasoning_tokens) AS BIGINT),
                 CAST(sum(model_calls) AS BIGINT), CAST(sum(tool_calls) AS BIGINT),
-                min(CASE WHEN offline OR model_calls = 0 THEN 1 ELSE 0 END)
+                CAST(sum(cost_pico_usd) AS BIGINT), min(CASE WHEN cost_known THEN 1 ELSE 0 END)
             FROM below JOIN run ON run.id = below.id GROUP BY top
         """
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
-        return {row[0]: UsageTotal(usage=RunUsage(*row[1:7]), offline=bool(row[7])) for row in rows}
+        return {row[0]: _usage_of(row[1:]) for row in rows}
 
     async def behavior_of(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, str]:
         """Return the behavior version of each run's latest step, without runs that have none."""
@@ -242,3 +234,8 @@ class RunQueries:
         """
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
         return {row[0]: row[1] for row in rows}
+
+
+def _usage_of(sums: Sequence[int]) -> RunUsage:
+    *counts, cost_known = sums
+    return RunUsage(*counts, cost_known=bool(cost_known))

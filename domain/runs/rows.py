@@ -41,6 +41,8 @@ class RunRow(BaseRow):
         reasoning_tokens: int
         model_calls: int
         tool_calls: int
+        cost_pico_usd: int
+        cost_known: bool
         offline: bool
         priority: int
         metadata: dict[str, Any]
@@ -85,6 +87,8 @@ class RunRow(BaseRow):
         reasoning_tokens = fields.BigIntField()
         model_calls = fields.IntField()
         tool_calls = fields.IntField()
+        cost_pico_usd = fields.BigIntField()
+        cost_known = fields.BooleanField()
         offline = fields.BooleanField()
         priority = fields.IntField()
         metadata = json_field()
@@ -132,8 +136,8 @@ class RunStepRow(BaseRow):
         error_code: str | None
         error_message: str | None
         error_retryable: bool | None
-        usage: dict[str, int] | None
         notices: list[str] | None
+        usage: dict[str, Any] | None
         behavior_version_id: str | None
         trace_id: str
         started_at: int

@@ -22,6 +22,7 @@ from domain.kernel.rows import fetch_rows
 from domain.kernel.validation import validated
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.accept import NewRun, insert_run
+from domain.runs.candidates import first_model
 from domain.runs.lease import Claimed
 from domain.runs.orders import EXECUTE_JOB, CancelOrder, RunOrders
 from domain.runs.queries import RunQueries
@@ -84,7 +85,7 @@ class RunService(RunQueries):
         if known is None:
             agent = await self._agent(principal, spec)
             await self._check_conversation(principal, spec)
-            model = self._model(agent, spec)
+            model = first_model(self._parts.models, agent, spec)
             new = self._new_run(principal, spec, agent)
             try:
                 known, replayed = await self._accept(principal, new, spec, model, digest=digest)
@@ -209,14 +210,6 @@ class RunService(RunQueries):
         query = ConversationRow.filter(id=spec.conversation_id, workspace_id=principal.workspace_id)
         if not await query.using_db(self._parts.database.reader).exists():
             raise NotFound("conversation", spec.conversation_id, path=["conversationId"])
-
-    def _model(self, agent: AgentRow, spec: ExecuteSpec) -> ModelRef:
-        chosen: Mapping[str, Any] = agent.settings.get("model") or {}
-        provider, name = chosen.get("provider"), chosen.get("name")
-        if spec.model is not None:
-            provider, name = spec.model.provider, spec.model.name
-        self._parts.models.resolve(provider, name)
-        return self._parts.models.reference(provider, name)
 
     def _new_run(self, principal: Principal, spec: ExecuteSpec, agent: AgentRow) -> NewRun:
         runner = self._parts.runner
@@ -378,4 +371,6 @@ def _claim_of(new: NewRun) -> Claim:
         offline=False,
         model_calls=0,
         tool_calls=0,
+        cost_pico_usd=0,
+        cost_known=True,
     )

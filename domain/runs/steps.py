@@ -7,6 +7,7 @@ from typing import Any
 from domain.behavior.writes import version_in_force
 from domain.kernel.database import Row, Statement
 from domain.models.ports import ProviderState, TokenUsage, ToolCall
+from domain.models.prices import dollars
 from domain.runs.state import StepKind, StepStatus
 from domain.runs.work import RunFailure, dumps
 
@@ -32,7 +33,7 @@ WHERE id = $1 AND status = 'RUNNING'
 
 STEP_COLUMNS = (
     "id, position, kind, status, name, text, calls, call_id, arguments, result, error_message,"
-    " provider_state"
+    " provider_state, provider, error_code, error_retryable"
 )
 
 
@@ -82,14 +83,15 @@ class StepStart:
         )
 
 
-def usage_json(usage: TokenUsage) -> dict[str, int]:
-    """Tokens of one model call as they are stored on its step."""
+def usage_json(usage: TokenUsage, cost: int | None) -> dict[str, int | float | None]:
+    """Tokens and money of one model call as they are stored on its step."""
     return {
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
         "cachedTokens": usage.cached_tokens,
         "reasoningTokens": usage.reasoning_tokens,
         "cacheWriteTokens": usage.cache_write_tokens,
+        "costUsd": None if cost is None else dollars(cost),
     }
 
 
@@ -101,9 +103,10 @@ class ModelAnswer:
     reasoning: str
     calls: tuple[ToolCall, ...]
     usage: TokenUsage
-    offline: bool
     notices: tuple[str, ...] = ()
     provider_state: ProviderState | None = None
+    cost: int | None = None
+    """Pico-dollars; None when nobody knows."""
 
 
 def end_model_step(
@@ -124,7 +127,7 @@ def end_model_step(
             answer.text or None,
             answer.reasoning or None,
             dumps(calls) if calls else None,
-            dumps(usage_json(answer.usage)),
+            dumps(usage_json(answer.usage, answer.cost)),
             *_failure(failure),
             now_us,
             dumps(answer.notices) if answer.notices else None,

@@ -8,13 +8,15 @@ import orjson
 
 from domain.events.records import EventDraft
 from domain.models.ports import TokenUsage
+from domain.models.prices import Price, dollars
+from domain.runs.answering import Asking
 from domain.runs.state import EventType
 
 CLAIM_COLUMNS = (
     "id, workspace_id, agent_id, agent_version, conversation_id, root_run_id, parent_run_id,"
     " depth, attempt, instruction, inputs, spec, trace_id, span_id, created_by, started_at,"
     " lease_owner, fence, losses, input_tokens, output_tokens, cached_tokens, reasoning_tokens,"
-    " offline, model_calls, tool_calls"
+    " offline, model_calls, tool_calls, cost_pico_usd, cost_known"
 )
 
 
@@ -47,11 +49,13 @@ class Claim(NamedTuple):
     offline: bool
     model_calls: int
     tool_calls: int
+    cost_pico_usd: int
+    cost_known: bool
 
 
 @dataclass(slots=True)
 class RunUsage:
-    """Tokens and calls of one run so far."""
+    """Tokens, calls and money of one run so far."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -59,16 +63,22 @@ class RunUsage:
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+    cost_pico_usd: int = 0
+    """What is known to be spent."""
+    cost_known: bool = True
+    """False once a call was made whose price nobody knows."""
 
-    def add(self, call: TokenUsage) -> None:
-        """Count one model call."""
+    def add(self, call: TokenUsage, cost: int | None) -> None:
+        """Count one model call; `cost` in pico-dollars, None when nobody knows."""
         self.input_tokens += call.input_tokens
         self.output_tokens += call.output_tokens
         self.cached_tokens += call.cached_tokens
         self.reasoning_tokens += call.reasoning_tokens
         self.model_calls += 1
+        self.cost_pico_usd += cost or 0
+        self.cost_known = self.cost_known and cost is not None
 
-    def columns(self) -> tuple[int, int, int, int, int, int]:
+    def columns(self) -> tuple[int | bool, ...]:
         """In the order of the row's columns."""
         return (
             self.input_tokens,
@@ -77,10 +87,12 @@ class RunUsage:
             self.reasoning_tokens,
             self.model_calls,
             self.tool_calls,
+            self.cost_pico_usd,
+            self.cost_known,
         )
 
-    def as_json(self, *, offline: bool) -> dict[str, Any]:
-        """As events and clients name it; what no language model answered costs nothing."""
+    def as_json(self) -> dict[str, Any]:
+        """As events and clients name it."""
         return {
             "inputTokens": self.input_tokens,
             "outputTokens": self.output_tokens,
@@ -88,7 +100,7 @@ class RunUsage:
             "reasoningTokens": self.reasoning_tokens,
             "modelCalls": self.model_calls,
             "toolCalls": self.tool_calls,
-            "costUsd": 0.0 if offline else None,
+            "costUsd": dollars(self.cost_pico_usd) if self.cost_known else None,
         }
 
 
@@ -110,50 +122,47 @@ class Work:
             claim.reasoning_tokens,
             claim.model_calls,
             claim.tool_calls,
+            claim.cost_pico_usd,
+            bool(claim.cost_known),
         )
         self.offline = bool(claim.offline) or claim.model_calls == 0
         self.ending = False
         """True once the end is being written, which gives the lease back."""
-        self.step_id: str | None = None
-        """The model call under way."""
-        self.pieces: list[str] = []
-        """Its text so far: the partial answer of a run that is stopped."""
-        self.notices: list[str] = []
-        """What its provider wants people to know of it."""
-        self._is_asking = False
+        self.asking: Asking | None = None
+        """The model call under way, or the one that failed last."""
 
     @property
     def partial(self) -> str | None:
         """What the unfinished model call said, None when nothing."""
-        return "".join(self.pieces) or None
+        return None if self.asking is None else self.asking.text or None
 
     @property
     def traceparent(self) -> str:
         """The run's span for those it calls (W3C Trace Context)."""
         return f"00-{self.claim.trace_id}-{self.claim.span_id}-01"
 
-    def begin_text(self, step_id: str) -> None:
-        """A model call begins."""
-        self.step_id = step_id
-        self.pieces = []
-        self.notices = []
-        self._is_asking = True
+    def begin_call(self, step_id: str, price: Price | None, *, offline: bool) -> Asking:
+        """A model call begins; `offline` where no language model is behind it."""
+        self.asking = Asking(step_id=step_id, price=price, offline=offline)
+        return self.asking
 
-    def count(self, call: TokenUsage) -> None:
-        """Count the model call under way, which told what it used."""
-        self._is_asking = False
-        self.usage.add(call)
+    def count_call(self, *, is_billed: bool = True) -> None:
+        """Count the model call under way once, whole or broken off.
 
-    def count_cut_off(self) -> None:
-        """Count the model call that ends before it told what it used: its price is unknown."""
-        if self._is_asking:
-            self.offline = self.offline and self.usage.model_calls > 0
-            self.count(TokenUsage())
+        `is_billed` is false for a request that the provider turned away.
+        """
+        asking = self.asking
+        if asking is None or asking.is_counted:
+            return
+        asking.is_counted = True
+        told = asking.usage or TokenUsage()
+        self.offline = self.offline and asking.is_offline
+        asking.cost = asking.cost_of(told, is_billed=is_billed)
+        self.usage.add(told, asking.cost)
 
     def keep_text(self) -> None:
         """The model call under way is recorded."""
-        self.step_id = None
-        self.pieces = []
+        self.asking = None
 
     def draft(self, kind: EventType, data: Mapping[str, Any], now_us: int) -> EventDraft:
         """Number and build the next event of the run."""
