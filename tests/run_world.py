@@ -24,6 +24,7 @@ from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.memory.service import MemoryService
 from domain.models.ports import ModelClient
+from domain.models.prices import Prices
 from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
@@ -99,6 +100,9 @@ class RunWorld:
     principal: Principal
     hub: Hub
     ids: IdSource
+    others: list[ModelClient] = field(default_factory=list[ModelClient])
+    """Models beside the scripted one."""
+    prices: Prices = field(default_factory=Prices)
     endings: list[Ending] = field(default_factory=list[Ending])
     """What other features add to the ends of runs."""
     client: ModelClient | None = None
@@ -128,11 +132,10 @@ class RunWorld:
         return AuditTrail(self.database, self.clock, self.ids)
 
     def models(self) -> ModelProviders:
-        """Only the scripted model, or what stands in its place."""
+        """The scripted model or what stands in its place, and others that a test adds."""
         client = self.client or self.model
-        return ModelProviders(
-            [client], default=ModelRef(provider=client.name, name=self.model_name)
-        )
+        default = ModelRef(provider=client.name, name=self.model_name)
+        return ModelProviders([client, *self.others], default=default, prices=self.prices)
 
     def office(self) -> LeaseOffice:
         """The leases of one more process."""

@@ -63,7 +63,8 @@ class _MissingClient:
         self._error = error
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        raise ModelError(ModelErrorKind.UNAUTHORIZED, f"{self._error.message} ({request.model})")
+        del request
+        raise ModelError(ModelErrorKind.UNAUTHORIZED, self._error.message)
         yield  # what makes it a stream
 
     async def aclose(self) -> None:
