@@ -247,8 +247,8 @@ class RunEngine:
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
             message = f"The run used {tokens} of its {limits.max_tokens} tokens (maxTokens)."
         elif limits.max_cost_usd is not None and cost_usd >= limits.max_cost_usd:
-            most = f"{limits.max_cost_usd:g} US dollars (maxCostUsd)"
-            message = f"The run spent {cost_usd:g} of its {most}."
+            most = f"{_money(limits.max_cost_usd)} US dollars (maxCostUsd)"
+            message = f"The run spent {_money(cost_usd)} of its {most}."
         else:
             return
         failure = RunFailure(code=RunErrorCode.LIMIT_REACHED, message=message)
@@ -332,3 +332,7 @@ class RunEngine:
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:
         raise RunFailedError(RunFailure(code=code, message=message))
+
+
+def _money(amount: float) -> str:
+    return f"{amount:.9f}".rstrip("0").rstrip(".")

@@ -8,6 +8,7 @@ from domain.kernel.database import Database, Statement
 from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.paging import PageRequest
+from domain.models.providers import ModelProviders
 from tests.fakes import SteppedClock
 
 ALL = PageRequest.of(first=100)
@@ -30,10 +31,12 @@ async def add_workspaces(database: Database) -> None:
     await database.write([Statement(sql, ("w1",)), Statement(sql, ("w2",))])
 
 
-def agent_service(database: Database, clock: SteppedClock) -> AgentService:
+def agent_service(
+    database: Database, clock: SteppedClock, *, models: ModelProviders | None = None
+) -> AgentService:
     """The service as one process has it."""
     ids = IdSource(SystemClock().now_us)
-    return AgentService(database, clock, ids, IdempotencyKeys(database, clock))
+    return AgentService(database, clock, ids, IdempotencyKeys(database, clock), models=models)
 
 
 async def names_of(agents: AgentService, narrowing: AgentFilter = LIVE) -> list[str]:
