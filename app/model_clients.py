@@ -1,5 +1,6 @@
 """The model providers that the settings make usable; nothing falls back to offline silently."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from app.adapters.clock import SystemClock
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from app.adapters.model_http import ModelTimeouts, RetryPolicy
     from app.adapters.model_providers import ProvidersModelClient
 
-USUAL_CONCURRENCY = {ModelProvider.OLLAMA: 1}
+USUAL_CONCURRENCY: Mapping[str, int] = {ModelProvider.OLLAMA: 1}
 """Calls at a time where the settings name no bound: Ollama answers one after the other."""
-CURES = {
+CURES: Mapping[str, str] = {
     ModelProvider.OPENAI: "set OPENAI_API_KEY, or OPENAI_BASE_URL of a server that takes none",
     ModelProvider.ANTHROPIC: (
         "set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL of a server that takes none"
     ),
     ModelProvider.OLLAMA: "set OLLAMA_BASE_URL, such as http://localhost:11434",
+    ModelProvider.PROVIDERS: "set MODEL_PROVIDER=providers, once it is installed",
 }
 """What it takes to use a provider that is not set up."""
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from app.env_file import BadEnvFile, read_env_file
 from app.failures import StartRefused
+from app.model_prices import BadPrices, read_prices
 from app.settings_model import ModelProvider, Settings, known_keys, words
 from app.settings_providers import ALL_KEY_NAMES, provider_keys
 from app.settings_server import MigrateMode
