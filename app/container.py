@@ -294,7 +294,9 @@ class _Services:
         )
 
     def tasks(self, commits: TaskCommits, feed: WorkspaceFeed) -> TaskService:
-        saving = TaskSaving(starter=self._starter, audit=self.audit, ids=self._ids)
+        saving = TaskSaving(
+            starter=self._starter, audit=self.audit, ids=self._ids, models=self.models
+        )
         return TaskService(commits, saving, idempotency=self._idempotency, feed=feed)
 
     def loops(self, queue: JobQueue, commits: TaskCommits) -> Mapping[str, Loop]:

@@ -174,17 +174,11 @@ def first_model(models: ModelProviders, agent: AgentRow, spec: ExecuteSpec) -> M
 
     Raises ProviderUnavailable, and ValidationFailed for a limit that cannot be kept.
     """
-    chosen: Mapping[str, Any] = agent.settings.get("model") or {}
-    provider, name = chosen.get("provider"), chosen.get("name")
-    if spec.model is not None:
-        provider, name = spec.model.provider, spec.model.name
-    try:
-        models.resolve(provider, name)
-    except ProviderUnavailable as error:
-        if spec.model is not None:
-            raise
-        message = f"The agent {agent.slug!r} cannot run. {error.message}"
-        raise ProviderUnavailable(message, provider=error.provider, path=["agent"]) from error
+    if spec.model is None:
+        ref = model_of_agent(models, agent.slug, agent.settings, path=["agent"])
+    else:
+        ref = models.reference(spec.model.provider, spec.model.name)
+        models.resolve(ref.provider, ref.name)
     is_own = spec.limits is not None and spec.limits.max_cost_usd is not None
     limits: Mapping[str, Any] = agent.settings.get("limits") or {}
     if is_own or limits.get("maxCostUsd") is not None:
@@ -193,6 +187,20 @@ def first_model(models: ModelProviders, agent: AgentRow, spec: ExecuteSpec) -> M
         reason = unpriced(candidates_of(models, first, settings.fallback_models))
         if reason is not None:
             raise ValidationFailed.of("limits.maxCostUsd" if is_own else "agent", reason)
+    return ref
+
+
+def model_of_agent(
+    models: ModelProviders, slug: str, settings: Mapping[str, Any], *, path: Sequence[str]
+) -> ModelRef:
+    """The model that an agent's saved settings name. Raises ProviderUnavailable at the path."""
+    chosen: Mapping[str, Any] = settings.get("model") or {}
+    provider, name = chosen.get("provider"), chosen.get("name")
+    try:
+        models.resolve(provider, name)
+    except ProviderUnavailable as error:
+        message = f"The agent {slug!r} cannot run. {error.message}"
+        raise ProviderUnavailable(message, provider=error.provider, path=path) from error
     return models.reference(provider, name)
 
 

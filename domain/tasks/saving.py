@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from domain.access.audit import AuditTrail
@@ -12,6 +13,8 @@ from domain.kernel.database import Statement
 from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef
 from domain.kernel.ids import IdSource
 from domain.kernel.rows import fetch_rows
+from domain.models.providers import ModelProviders
+from domain.runs.candidates import model_of_agent
 from domain.runs.orders import CancelOrder
 from domain.runs.spec import AgentChoice
 from domain.runs.work import dumps
@@ -49,6 +52,8 @@ class TaskSaving:
     starter: RunStarter
     audit: AuditTrail
     ids: IdSource
+    models: ModelProviders | None = None
+    """Those that an agent may be run with; without them, none is checked."""
 
     async def locked(self, batch: Batch, task_id: str) -> TaskRow:
         """Return a task that nobody else changes until the batch ends. Raises NotFound."""
@@ -75,6 +80,14 @@ class TaskSaving:
                 conflicting=ObjectRef(kind="Agent", id=agent.id),
             )
         return agent
+
+    async def check_model(self, batch: Batch, task: TaskRow) -> None:
+        """Raise ProviderUnavailable when the model of a task's agent cannot be asked here."""
+        if self.models is None:
+            return
+        sql = "SELECT slug, settings FROM agent WHERE workspace_id = $1 AND id = $2"
+        for slug, settings in await batch.tx.fetch(sql, batch.workspace_id, task.agent_id):
+            model_of_agent(self.models, slug, orjson.loads(settings), path=["taskId"])
 
     async def create(
         self,

@@ -152,7 +152,7 @@ class TaskService(TaskQueries):
     async def run_now(self, principal: Principal, values: Mapping[str, Any]) -> StartedNow:
         """Start a task at once, beside its schedule; with `waitSeconds`, wait for the end.
 
-        Raises ValidationFailed, NotFound and Conflict.
+        Raises ValidationFailed, NotFound, Conflict and ProviderUnavailable.
         """
         principal.needs(Scope.TASKS_WRITE)
         spec = RunNowSpec.of(values)
@@ -161,6 +161,7 @@ class TaskService(TaskQueries):
         async def start(occurrence_id: str, keeping: list[Statement]) -> None:
             async with self._commits.batch(principal.workspace_id) as batch:
                 task = await self._saving.locked(batch, spec.task_id)
+                await self._saving.check_model(batch, task)
                 await batch.tx.run(keeping)
                 await self._saving.start(
                     principal, batch, task, occurrence_id=occurrence_id, inputs=spec.inputs

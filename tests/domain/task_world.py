@@ -127,7 +127,7 @@ def tasks_over(runs: RunWorld) -> tuple[TaskCommits, TaskService]:
     starter = RunStarter(database, runs.conversations, runs.ids)
     service = TaskService(
         commits,
-        TaskSaving(starter=starter, audit=runs.audit(), ids=runs.ids),
+        TaskSaving(starter=starter, audit=runs.audit(), ids=runs.ids, models=runs.models()),
         idempotency=IdempotencyKeys(database, runs.clock),
         feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
     )

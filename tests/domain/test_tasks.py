@@ -13,6 +13,7 @@ from domain.kernel.errors import (
     ErrorCode,
     Forbidden,
     NotFound,
+    ProviderUnavailable,
     ValidationFailed,
 )
 from domain.models.ports import TextDelta
@@ -369,3 +370,22 @@ async def test_an_archived_agent_fails_the_occurrence_with_the_reason(world: Tas
     with pytest.raises(Conflict):
         await world.service.run_now(world.runs.principal, {"taskId": task.id})
     assert await count_of(world, "run") == 0
+
+
+async def test_a_task_whose_agents_model_is_not_here_is_not_started_by_hand(
+    world: TaskWorld,
+) -> None:
+    model = {"provider": "gone", "name": "g1"}
+    agents = world.runs.agents
+    await agents.create(world.runs.principal, {"name": "Lost", "model": model})
+    task = await world.create(agent={"slug": "lost"})
+
+    with pytest.raises(ProviderUnavailable) as refused:
+        await world.service.run_now(world.runs.principal, {"taskId": task.id})
+
+    assert refused.value.path == ("taskId",)
+    assert refused.value.message == (
+        "The agent 'lost' cannot run. No model provider is called 'gone' here; known are: scripted."
+    )
+    assert (await count_of(world, "run"), await count_of(world, "occurrence")) == (0, 0)
+    assert await audited(world) == ["task.created"]
