@@ -27,7 +27,7 @@ CURES: Mapping[str, str] = {
         "set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL of a server that takes none"
     ),
     ModelProvider.OLLAMA: "set OLLAMA_BASE_URL, such as http://localhost:11434",
-    ModelProvider.PROVIDERS: "set MODEL_PROVIDER=providers, once it is installed",
+    ModelProvider.PROVIDERS: "set the key of one of them, such as GROQ_API_KEY",
 }
 """What it takes to use a provider that is not set up."""
 
