@@ -78,11 +78,13 @@ class Role(StrEnum):
     EMBEDDED = "embedded"
     API = "api"
     WORKER = "worker"
+    COMMAND = "command"
+    """One run for the command line, without a server: nothing else is begun."""
 
     @property
     def works(self) -> bool:
-        """True when the process takes due work from the queue."""
-        return self is not Role.API
+        """True when the process takes due work from the queue, whosever it is."""
+        return self in {Role.EMBEDDED, Role.WORKER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +153,10 @@ async def open_container(
         for tool in task_tools(tasks, clock):
             services.tools.register(tool)
         await stack.enter_async_context(runner)
-        if role.works:
-            loops, threads = services.loops(queue, commits), settings.worker_threads
+        if role.works or (role is Role.COMMAND and settings.is_embedded):
+            # A command works on what it queued itself: it fires no tasks and takes nobody's runs.
+            loops = services.loops(queue, commits) if role.works else dict[str, Loop]()
+            threads = settings.worker_threads
             await stack.enter_async_context(running_worker(broker, loops, threads=threads))
         yield Container(
             settings=settings,

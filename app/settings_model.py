@@ -60,6 +60,10 @@ def per_provider(value: object) -> object:
     return tuple(found.items())
 
 
+def _address_or_none(value: object) -> str:
+    return web_address(value) if str(value).strip() else ""
+
+
 class Settings(ServerSettings):
     """Everything an operator can set, checked; each field is the key in lower case."""
 
@@ -260,6 +264,20 @@ class Settings(ServerSettings):
         example="json",
         group="Logs",
     )
+    gob_server: Annotated[Text, BeforeValidator(_address_or_none)] = setting(
+        "",
+        "The server that `gob run` and `gob demo` talk to. Empty: the one on this machine.",
+        should_be="an http:// or https:// address",
+        example="https://gob.example.com",
+        group="Command line",
+    )
+    gob_api_key: SecretStr = setting(
+        SecretStr(""),
+        "API key with which the command line asks a server. Empty: the key made for this machine.",
+        should_be="an API key",
+        example="gob_...",
+        group="Command line",
+    )
     notices: tuple[str, ...] = Field(default=(), exclude=True)
     """What was odd while reading, such as a misspelt key; worth a warning at start."""
     provider_keys: Mapping[str, SecretStr] = Field(default_factory=dict, exclude=True, repr=False)
@@ -294,7 +312,12 @@ class Settings(ServerSettings):
     def secret_values(self) -> tuple[str, ...]:
         """Values that must never be shown; register them with the redactor."""
         passwords = (urlsplit(self.db_url).password, urlsplit(self.redis_url).password)
-        keys = (self.openai_api_key, self.anthropic_api_key, *self.provider_keys.values())
+        keys = (
+            self.openai_api_key,
+            self.anthropic_api_key,
+            self.gob_api_key,
+            *self.provider_keys.values(),
+        )
         found = [key.get_secret_value() for key in keys]
         for password in passwords:
             found += [password, unquote(password)] if password else []

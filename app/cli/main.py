@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli import admin, audit, server
+from app.cli.run import command as run_command
 from app.failures import explain
 from app.garbage import begin
 
@@ -36,6 +37,7 @@ def build() -> typer.Typer:
             server.serve()
 
     server.add_to(commands)
+    run_command.add_to(commands)
     admin.add_to(commands)
     audit.add_to(commands)
     return commands

@@ -1,0 +1,1 @@
+"""`gob run`: one instruction, its answer on the terminal."""

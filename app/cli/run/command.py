@@ -1,0 +1,119 @@
+"""`gob run`: options, whom to ask, and how to show it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.running import run
+
+if TYPE_CHECKING:
+    from app.cli.run.following import Exit
+    from app.cli.run.order import RunOrder
+    from app.cli.run.views import View
+    from app.cli.run.whom import Whom
+    from app.settings import Settings
+
+EPILOG = (
+    "Exit codes: 0 the run succeeded, 1 it failed, 2 it was refused, 3 it took too long, "
+    "4 the connection was lost and the run may go on, 130 it was cancelled."
+)
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Register the command."""
+    commands.command(name="run", epilog=EPILOG)(run_instruction)
+
+
+def run_instruction(  # noqa: PLR0913 - one parameter an option
+    instruction: Annotated[
+        str, typer.Argument(help="What is to be done; `-` reads it from standard input.")
+    ],
+    *,
+    agent: Annotated[str, typer.Option(help="Slug or id of the agent.")] = "default",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER:NAME", help="Model for this run, such as ollama:qwen3:8b."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="KEY=VALUE",
+            help="Value the agent gets: JSON or text, @FILE or @- for a text; repeatable.",
+        ),
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Conversation to go on with.")
+    ] = None,
+    timeout: Annotated[
+        int | None, typer.Option(min=1, max=86_400, help="Seconds after which it is stopped.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="The server to ask, or set GOB_SERVER.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="File that holds the API key, or set GOB_API_KEY.")
+    ] = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Run in this process, whatever servers there are.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events, and at the end the run, as JSON lines.")
+    ] = False,
+) -> None:
+    """Run an instruction and print its answer, here or on a server.
+
+    The answer goes to standard output, all else to standard error.
+
+    It asks the server of this machine; where none answers, this process does the work itself.
+    """
+    from app.cli.run.order import RunOrder, read_inputs, read_instruction
+    from app.cli.run.whom import Whom
+    from app.settings import load_settings
+
+    settings = load_settings()
+    order = RunOrder(
+        instruction=read_instruction(instruction),
+        agent=agent,
+        model=model,
+        conversation=conversation,
+        inputs=read_inputs(inputs or ()),
+        timeout_s=timeout,
+    )
+    whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded).checked(
+        settings
+    )
+    raise typer.Exit(run(_carry_out(settings, order, whom, as_json=as_json)))
+
+
+async def _carry_out(
+    settings: "Settings", order: "RunOrder", whom: "Whom", *, as_json: bool
+) -> "Exit":
+    from app.cli.run.following import Stops, follow, heard_signals, leave_at_once
+    from app.cli.run.whom import desk_for
+
+    values, view, stops = order.values(), _view(as_json=as_json), Stops()
+    with heard_signals(stops, lambda: leave_at_once(view)):
+        async with desk_for(settings, whom, view.note) as desk:
+            return await follow(desk, values, view, stops=stops, timeout_s=order.timeout_s)
+
+
+def _view(*, as_json: bool) -> "View":
+    from app.cli.run.screen import Screen
+    from app.cli.run.views import JsonView, PeopleView
+
+    if as_json:
+        return JsonView(sys.stdout, sys.stderr)
+    from rich.console import Console
+
+    # Rich knows what terminals and their users wish for: TERM, NO_COLOR and the like.
+    terminal = Console(stderr=True)
+    screen = Screen(
+        sys.stdout,
+        sys.stderr,
+        is_dumb=terminal.is_dumb_terminal,
+        has_color=not terminal.no_color,
+    )
+    return PeopleView(screen)
