@@ -1,17 +1,11 @@
 """Commands that run, mend or show the server: serve, worker, migrate, doctor, demo, reset."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from app.cli.running import run
-
-if TYPE_CHECKING:
-    from app.cli.doctor import Check
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -81,17 +75,29 @@ def migrate() -> None:
         typer.echo("The database is up to date.")
 
 
-def doctor(*, as_json: AsJson = False) -> None:
-    """Check settings, data folder, database, Redis and model; name a cure for each trouble."""
-    from app.cli.doctor import examine
+def doctor(
+    *,
+    calls: Annotated[
+        bool,
+        typer.Option(
+            "--calls/--no-calls", help="Ask the models for a few tokens, which costs a little."
+        ),
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Check everything the server needs, the models too; name a cure for each trouble.
+
+    Exit codes: 0 all is well, warnings aside; 1 something failed; 2 the settings are refused.
+    """
+    from app.cli.doctor.checks import is_well
+    from app.cli.doctor.examination import examine
+    from app.cli.doctor.report import as_json as json_report
+    from app.cli.doctor.report import as_lines
     from app.settings import load_settings
 
-    checks = run(examine(load_settings()))
-    if as_json:
-        typer.echo(json.dumps([asdict(check) | {"ok": check.is_ok} for check in checks], indent=2))
-    else:
-        _print_checks(checks)
-    if not all(check.is_ok for check in checks):
+    checks = run(examine(load_settings(), calls=calls))
+    typer.echo(json_report(checks) if as_json else "\n".join(as_lines(checks)))
+    if not is_well(checks):
         raise typer.Exit(1)
 
 
@@ -141,11 +147,3 @@ def version() -> None:
     from app.version import own_version
 
     typer.echo(f"gob {own_version()}")
-
-
-def _print_checks(checks: "Sequence[Check]") -> None:
-    width = max(len(check.name) for check in checks)
-    for check in checks:
-        typer.echo(f"{'ok ' if check.is_ok else 'BAD'}  {check.name:<{width}}  {check.found}")
-        if check.cure:
-            typer.echo(f"     {'':<{width}}  -> {check.cure}")

@@ -14,15 +14,12 @@ from pathlib import Path
 import pytest
 
 from app.cli.box import lines_to_paste, own_command, print_box
-from app.cli.doctor import examine
 from app.data_folder import LOCK_NAME, empty, in_use
-from app.database import DatabaseOptions, migrate
 from app.failures import StartRefused, explain
-from app.settings import PROJECT_ROOT, load_settings
+from app.settings import PROJECT_ROOT
 from domain.kernel.errors import NotFound, Unavailable
 
 NO_FILE = Path("/dev/null")
-MIGRATE_CURE = "Run `gob migrate` once, or set MIGRATE=auto."
 
 
 def gob(
@@ -58,7 +55,7 @@ def test_help_names_every_command(tmp_path: Path):
     shown = gob("--help", folder=tmp_path)
 
     assert shown.returncode == 0
-    for command in ("serve", "worker", "migrate", "keys", "workspaces", "audit", "doctor"):
+    for command in ("serve", "run", "worker", "migrate", "keys", "workspaces", "audit", "doctor"):
         assert f" {command} " in shown.stdout
 
 
@@ -101,90 +98,6 @@ def test_a_worker_without_redis_is_refused(tmp_path: Path):
         "A worker of its own needs REDIS_URL; without it `gob serve` does the work itself.\n"
     )
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_doctor_finds_a_fresh_folder_healthy(tmp_path: Path):
-    seen = gob("doctor", "--json", folder=tmp_path)
-
-    assert seen.returncode == 0
-    assert [(check["name"], check["ok"]) for check in json.loads(seen.stdout)] == [
-        ("settings", True),
-        ("data folder", True),
-        ("database", True),
-        ("redis", True),
-        ("model", True),
-    ]
-
-
-async def test_the_doctor_names_a_cure_for_each_trouble(tmp_path: Path, closed_port: int):
-    file = tmp_path / "backend.env"
-    file.write_text("PROT=1\n")
-    blocked = tmp_path / "blocked"
-    blocked.write_text("")
-    settings = load_settings(
-        {
-            "DB_URL": f"postgresql://gob:hunter22@127.0.0.1:{closed_port}/gob",
-            "REDIS_URL": f"redis://:hunter22@127.0.0.1:{closed_port}",
-            "MODEL_PROVIDER": "openai",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{closed_port}/v1",
-            "DATA_DIR": str(blocked),
-        },
-        file,
-    )
-
-    checks = await examine(settings)
-
-    assert [check.name for check in checks if not check.is_ok] == [
-        "settings",
-        "data folder",
-        "database",
-        "redis",
-        "model",
-    ]
-    assert "hunter22" not in repr(checks)
-
-
-async def test_the_doctor_sees_a_file_that_is_no_database(tmp_path: Path):
-    (tmp_path / "gob.db").write_text("this is no database, " * 100)
-    settings = load_settings(
-        {"DB_URL": f"sqlite:///{tmp_path}/gob.db", "DATA_DIR": str(tmp_path)}, NO_FILE
-    )
-
-    (broken,) = [check for check in await examine(settings) if not check.is_ok]
-
-    assert broken.name == "database"
-    assert broken.found.endswith("file is not a database")
-
-
-@pytest.mark.postgres
-@pytest.mark.redis
-async def test_the_doctor_reaches_real_servers(postgres_url: str, redis_url: str, tmp_path: Path):
-    settings = load_settings(
-        {"DB_URL": postgres_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}, NO_FILE
-    )
-    await migrate(DatabaseOptions(url=postgres_url, migrates_at_start=False))
-
-    checks = {check.name: check for check in await examine(settings)}
-
-    assert [check for check in checks.values() if not check.is_ok] == []
-    assert checks["database"].found.startswith("PostgreSQL ")
-    assert checks["redis"].found == "answers"
-
-
-@pytest.mark.parametrize("mode", ["manual", "auto"])
-async def test_the_doctor_names_revisions_that_are_missing(tmp_path: Path, mode: str):
-    (tmp_path / "gob.db").touch()
-    address = f"sqlite:///{tmp_path}/gob.db"
-    settings = load_settings(
-        {"DB_URL": address, "DATA_DIR": str(tmp_path), "MIGRATE": mode}, NO_FILE
-    )
-
-    (database,) = [check for check in await examine(settings) if check.name == "database"]
-
-    assert "; lacks " in database.found
-    assert "0003_audit" in database.found
-    assert database.is_ok is (mode == "auto")
-    assert database.cure == ("" if mode == "auto" else MIGRATE_CURE)
 
 
 @pytest.mark.parametrize(
