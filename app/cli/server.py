@@ -103,10 +103,10 @@ def doctor(
 
 def demo(
     *,
-    url: Annotated[str, typer.Option(help="The server; its port here when not given.")] = "",
-    key: Annotated[
-        str, typer.Option(envvar="GOB_API_KEY", help="API key; the local one when not given.")
+    url: Annotated[
+        str, typer.Option(help="The server, or set GOB_SERVER; the one of this machine else.")
     ] = "",
+    key: Annotated[str, typer.Option(help="API key, or set GOB_API_KEY; the local one else.")] = "",
 ) -> None:
     """Fill a running server with something to look at; a second time adds nothing."""
     from app.addresses import is_loopback
@@ -115,7 +115,8 @@ def demo(
     from app.settings import load_settings
 
     settings = load_settings()
-    address = (url or f"http://localhost:{settings.port}").rstrip("/")
+    address = (url or settings.gob_server or f"http://localhost:{settings.port}").rstrip("/")
+    key = key or settings.gob_api_key.get_secret_value()
     # The key of this machine goes to no other one.
     is_here = is_loopback(urlsplit(address).hostname or "")
     key_path = settings.api_key_file if is_here and not key else None

@@ -158,13 +158,17 @@ def test_a_run_goes_on_with_no_event_twice_when_its_server_was_killed(gob: GobPr
 
 def test_without_a_server_the_command_does_the_work_itself(tmp_path: Path):
     port = str(free_port())
+    order = {"name": "Later", "instruction": "What is 6 * 7?", "in_minutes": 90}
 
-    ended = run_gob(tmp_path, "run", "What is 12% of 300?", settings={"PORT": port})
+    ended = run_gob(tmp_path, "run", f"schedule_task {json.dumps(order)}", settings={"PORT": port})
 
-    assert (ended.code, ended.out) == (0, "calculate: value 36, text 36.\n")
-    assert ended.err.splitlines()[0] == (
+    assert ended.code == 0
+    assert '"name": "Later"' in ended.out
+    told = ended.err.splitlines()
+    assert told[0] == (
         f"No server answers at http://localhost:{port}: running in this process, on var/gob.db."
     )
+    assert "Tasks fire only while a server runs; start one with `gob serve`." in told
     assert not (tmp_path / "var" / "api-key").exists()
 
 

@@ -19,9 +19,6 @@ class LostSightError(Exception):
 class RunDesk(Protocol):
     """Takes a run, tells what it does, and stops it."""
 
-    place: str
-    """Where it is, as the end of a sentence."""
-
     async def start(self, values: Json) -> Json:
         """Have a run accepted in the background. Raises StartRefused or a GobError."""
         ...

@@ -5,10 +5,16 @@ from contextlib import aclosing, asynccontextmanager
 
 import orjson
 
-from app.cli.run.desk import Json, LostSightError
+from app.cli.run.desk import Json, LostSightError, Tell
 from app.container import Container, Role, open_container
 from app.data_folder import in_use
-from app.documents.run_events import Event, heartbeat, resync_required, run_event
+from app.documents.run_events import (
+    Event,
+    ToolCallFinished,
+    heartbeat,
+    resync_required,
+    run_event,
+)
 from app.documents.runs import Run
 from app.settings import Settings
 from domain.access.scopes import COMMAND_LINE, Principal
@@ -20,21 +26,24 @@ from domain.runs.rows import RunRow
 from domain.runs.spec import ExecuteSpec
 from schema.ids import Kind, decode_id
 
+SCHEDULE_TASK = "schedule_task"
+TASKS_FIRE = "Tasks fire only while a server runs; start one with `gob serve`."
+
 
 @asynccontextmanager
-async def embedded_desk(settings: Settings, place: str) -> AsyncGenerator["EmbeddedDesk", None]:
+async def embedded_desk(settings: Settings, tell: Tell) -> AsyncGenerator["EmbeddedDesk", None]:
     """Open what a run needs. Raises what a server's start raises."""
     with in_use(settings.data_dir):
         async with open_container(settings, Role.COMMAND) as container:
-            yield EmbeddedDesk(container, place)
+            yield EmbeddedDesk(container, tell)
 
 
 class EmbeddedDesk:
     """The services of this process, called by the operator of this machine."""
 
-    def __init__(self, container: Container, place: str) -> None:
-        self.place = place
+    def __init__(self, container: Container, tell: Tell) -> None:
         self._container = container
+        self._tell = tell
         self._operator = Principal.of_house(container.workspace.id, COMMAND_LINE)
 
     async def start(self, values: Json) -> Json:
@@ -60,6 +69,8 @@ class EmbeddedDesk:
                 document = _document(item)
                 if document is not None:
                     yield orjson.loads(document.json_bytes())
+                if isinstance(document, ToolCallFinished) and _made_a_task(document):
+                    self._tell(TASKS_FIRE)
 
     async def cancel(self, run_id: str, reason: str) -> None:
         """Order the run to stop."""
@@ -74,6 +85,10 @@ class EmbeddedDesk:
         if row is None:
             raise LostSightError("The run is not in the database any more.")
         return _shown(row)
+
+
+def _made_a_task(call: ToolCallFinished) -> bool:
+    return call.tool_name == SCHEDULE_TASK and call.error is None
 
 
 def _shown(row: RunRow) -> Json:

@@ -56,7 +56,6 @@ class ServerDesk:
     def __init__(
         self, address: str, key: str, *, tell: Tell, patience: Patience | None = None
     ) -> None:
-        self.place = f"at {address}"
         self._address = address
         self._tell = tell
         self._patience = patience or Patience()

@@ -55,7 +55,7 @@ async def desk_for(settings: Settings, whom: Whom, tell: Tell) -> AsyncGenerator
     why = "" if whom.is_embedded else f"No server answers {_where(settings)}: "
     said = f"running in this process, on {place}."
     tell(f"{why}{said}" if why else said.capitalize())
-    async with embedded_desk(settings, f"in this process, on {place}") as desk:
+    async with embedded_desk(settings, tell) as desk:
         yield desk
 
 
