@@ -1,5 +1,8 @@
 """Commands that run, mend or show the server: serve, worker, migrate, doctor, demo, reset."""
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -95,7 +98,9 @@ def doctor(
     from app.cli.doctor.report import as_lines
     from app.settings import load_settings
 
-    checks = run(examine(load_settings(), calls=calls))
+    settings = load_settings()
+    with _waiting("Looking; a model that has to be loaded first takes a while."):
+        checks = run(examine(settings, calls=calls))
     typer.echo(json_report(checks) if as_json else "\n".join(as_lines(checks)))
     if not is_well(checks):
         raise typer.Exit(1)
@@ -148,3 +153,16 @@ def version() -> None:
     from app.version import own_version
 
     typer.echo(f"gob {own_version()}")
+
+
+@contextmanager
+def _waiting(sentence: str) -> Generator[None]:
+    """Show a sentence to a person who waits, and take it away afterwards."""
+    is_watched = sys.stderr.isatty() and sys.stdout.isatty()
+    if is_watched:
+        typer.echo(sentence, err=True, nl=False)
+    try:
+        yield
+    finally:
+        if is_watched:
+            typer.echo(f"\r{' ' * len(sentence)}\r", err=True, nl=False)

@@ -12,7 +12,7 @@ from app.cli.doctor.checks import Check, Status
 from app.cli.doctor.models import look_at_model, providers_to_ask
 from app.cli.doctor.ollama import NO_TOOLS
 from app.settings import ModelProvider, Settings, load_settings
-from tests.ports.scripted_openai import ScriptedOpenAI
+from tests.ports.scripted_openai import Done, Finish, Say, ScriptedOpenAI, Usage
 from tests.server_processes import free_port
 
 NO_FILE = Path("/dev/null")
@@ -55,6 +55,25 @@ async def test_a_model_that_answers_was_really_asked(server: ScriptedOpenAI):
     assert request.path == "/v1/chat/completions"
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.body["max_tokens"] == 32
+
+
+async def test_an_answer_that_was_cut_at_its_few_tokens_is_one(server: ScriptedOpenAI):
+    server.script(Finish("length"), Usage(), Done())
+
+    seen = await look(openai_at(server.base_url))
+
+    assert seen.status is Status.OK
+
+
+async def test_a_stream_that_breaks_is_the_servers_trouble(server: ScriptedOpenAI):
+    server.script(Say("O"), Done())
+
+    seen = await look(openai_at(server.base_url))
+
+    assert seen.status is Status.FAILED
+    assert seen.cure == (
+        "What answers does not keep to its API; look at the log of the model server."
+    )
 
 
 async def test_without_calls_nothing_is_asked(server: ScriptedOpenAI):

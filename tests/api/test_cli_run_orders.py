@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.run.order import RunOrder, read_inputs, read_instruction
+from app.cli.run.order import RunOrder, check_stdin_once, read_inputs, read_instruction
 from app.cli.run.whom import Whom, desk_for, own_address
 from app.failures import StartRefused
 from app.settings import load_settings
@@ -90,6 +90,14 @@ def test_a_dash_reads_the_instruction_from_standard_input(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Über alles\n".encode())))
 
     assert read_instruction("-") == "Über alles"
+
+
+def test_standard_input_is_read_once():
+    check_stdin_once("-", ["a=@file", "b=-"])
+
+    for instruction, inputs in (("-", ["a=@-"]), ("Say hi", ["a=@-", "b=@-"])):
+        with pytest.raises(StartRefused, match="Only one of instruction and inputs"):
+            check_stdin_once(instruction, inputs)
 
 
 def test_an_empty_instruction_is_refused():

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from app.cli.run.desk import Json, LostSightError, RunDesk
-from app.cli.run.following import Exit, Stops, follow
+from app.cli.run.following import Exit, Stops, follow, heard_signals
 from app.cli.run.server_desk import Patience, ServerDesk, is_server
 from app.failures import StartRefused
 from tests.ports.scripted_openai import ScriptedOpenAI
@@ -255,3 +257,18 @@ async def test_a_wish_to_stop_before_the_start_starts_nothing(server: Server):
     assert ended is Exit.CANCELLED
     assert view.notes == ["Nothing was started."]
     assert server.wire.requests == []
+
+
+async def test_a_signal_asks_to_stop_and_a_second_one_leaves():
+    stops, left = Stops(), asyncio.Event()
+    with heard_signals(stops, left.set):
+        stops.ask("It took too long.", is_timeout=True)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0)
+        after_one = left.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await left.wait()
+
+    assert not after_one
+    assert (stops.reason, stops.is_timeout) == ("It took too long.", True)

@@ -65,8 +65,10 @@ def _cure(error: ModelError, asked: Asked, there: Sequence[str] | None) -> str:
                 "It may still be loading the model; try again in a minute, or raise "
                 "MODEL_FIRST_TOKEN_TIMEOUT_S."
             )
-        case ModelErrorKind.BAD_RESPONSE:
+        case ModelErrorKind.BAD_RESPONSE if "base URL" in error.message:
             return _of_address(asked)
+        case ModelErrorKind.BAD_RESPONSE:
+            return "What answers does not keep to its API; look at the log of the model server."
         case _:
             return _of_request(error, asked, there)
 

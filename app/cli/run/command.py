@@ -69,11 +69,12 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
 
     It asks the server of this machine; where none answers, this process does the work itself.
     """
-    from app.cli.run.order import RunOrder, read_inputs, read_instruction
+    from app.cli.run.order import RunOrder, check_stdin_once, read_inputs, read_instruction
     from app.cli.run.whom import Whom
     from app.settings import load_settings
 
     settings = load_settings()
+    check_stdin_once(instruction, inputs or ())
     order = RunOrder(
         instruction=read_instruction(instruction),
         agent=agent,

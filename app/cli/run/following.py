@@ -15,6 +15,7 @@ from app.cli.run.views import View
 from domain.kernel.errors import GobError
 
 TICK_S = 0.12
+AGAIN_S = 1.0
 GRACE_S = 3.0
 """How much longer than --timeout this side waits: the run's own limit goes first."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -58,10 +59,12 @@ class Stops:
 def heard_signals(stops: Stops, leave: Callable[[], None]) -> Generator[None]:
     """Take Ctrl-C and SIGTERM as a wish to stop, and a second one as leave to go at once."""
     loop = asyncio.get_running_loop()
+    heard: list[signal.Signals] = []
 
     def hear(number: signal.Signals) -> None:
-        if stops.asked.is_set() and not stops.is_timeout:
+        if heard:
             leave()
+        heard.append(number)
         stops.ask("Ctrl-C" if number is signal.SIGINT else number.name)
 
     for number in _SIGNALS:
@@ -125,12 +128,18 @@ async def _watched(desk: RunDesk, run_id: str, view: View, stops: Stops) -> Exit
 
 
 async def _stop_when_asked(desk: RunDesk, run_id: str, view: View, stops: Stops) -> None:
+    """Order the run to stop, again and again where the order does not get through."""
     await stops.asked.wait()
     view.cancelling()
-    try:
-        await desk.cancel(run_id, stops.reason)
-    except (LostSightError, GobError) as error:
-        view.note(f"The run could not be stopped: {error}")
+    is_told = False
+    while True:
+        try:
+            return await desk.cancel(run_id, stops.reason)
+        except (LostSightError, GobError) as error:
+            if not is_told:
+                view.note(f"The order to stop does not get through yet. {error}")
+            is_told = True
+        await asyncio.sleep(AGAIN_S)
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

@@ -54,6 +54,14 @@ def read_instruction(text: str) -> str:
     return found.strip()
 
 
+def check_stdin_once(instruction: str, inputs: Sequence[str]) -> None:
+    """Standard input can be read once. Raises StartRefused."""
+    readers = [instruction] if instruction == FROM_STDIN else []
+    readers += [pair for pair in inputs if pair.partition("=")[2] == f"@{FROM_STDIN}"]
+    if len(readers) > 1:
+        raise StartRefused("Only one of instruction and inputs can come on standard input.")
+
+
 def read_inputs(given: Sequence[str]) -> Mapping[str, Any]:
     """Read `key=value` pairs. Raises StartRefused.
 
