@@ -149,9 +149,7 @@ async def open_container(
         feed = WorkspaceFeed(hub, services.store, clock)
         commits = services.task_commits(queue)
         tasks = services.tasks(commits, feed)
-        # After the service that it calls, and before any run begins.
-        for tool in task_tools(tasks, clock):
-            services.tools.register(tool)
+        services.tools.register(*task_tools(tasks, clock))
         await stack.enter_async_context(runner)
         if role.works or (role is Role.COMMAND and settings.is_embedded):
             # A command works on what it queued itself: it fires no tasks and takes nobody's runs.

@@ -33,8 +33,7 @@ class ToolRegistry:
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-        for tool in tools:
-            self.register(tool)
+        self.register(*tools)
 
     def __iter__(self) -> Iterator[Tool]:
         return iter([self._tools[name] for name in self.names()])
@@ -45,12 +44,13 @@ class ToolRegistry:
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
-    def register(self, tool: Tool) -> None:
-        """Add a tool; raises ValueError when its name is taken."""
-        name = tool.manifest.name
-        if name in self._tools:
-            raise ValueError(f"There are two tools called {name!r}; rename one.")
-        self._tools[name] = tool
+    def register(self, *tools: Tool) -> None:
+        """Add tools; raises ValueError when a name is taken."""
+        for tool in tools:
+            name = tool.manifest.name
+            if name in self._tools:
+                raise ValueError(f"There are two tools called {name!r}; rename one.")
+            self._tools[name] = tool
 
     def get(self, name: str) -> Tool | None:
         """Find a tool by its exact name."""

@@ -83,10 +83,8 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
         inputs=read_inputs(inputs or ()),
         timeout_s=timeout,
     )
-    whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded).checked(
-        settings
-    )
-    raise typer.Exit(run(_carry_out(settings, order, whom, as_json=as_json)))
+    whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded)
+    raise typer.Exit(run(_carry_out(settings, order, whom.checked(settings), as_json=as_json)))
 
 
 async def _carry_out(
