@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.env_file import BadEnvFile, parse_env
+from app.model_clients import model_clients
 from app.settings import MigrateMode, ModelProvider, Settings, SettingsError, load_settings
 from app.settings_page import EXAMPLE, pages
 
@@ -132,6 +133,10 @@ def test_every_bad_value_is_named_at_once():
         ("MODEL_PROVIDER", "gpt"),
         ("OPENAI_BASE_URL", "localhost:8000"),
         ("OPENAI_BASE_URL", "http://localhost:8000/v1/chat/completions"),
+        ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1/messages"),
+        ("OLLAMA_BASE_URL", "http://localhost:11434/api/chat"),
+        ("OLLAMA_NUM_CTX", "-1"),
+        ("OLLAMA_NUM_CTX", "100"),
         ("MODEL_TOTAL_TIMEOUT_S", "0"),
         ("MODEL_TOTAL_TIMEOUT_S", "inf"),
         ("MODEL_TOTAL_TIMEOUT_S", "nan"),
@@ -161,10 +166,12 @@ def test_settings_printed_show_no_secret():
         DB_URL="postgresql://gob:hun%40ter22@db/gob",
         REDIS_URL="redis://:other22@cache",
         OPENAI_API_KEY="sk-12345678",
+        ANTHROPIC_API_KEY="sk-ant-87654321",
     )
 
-    assert not any(secret in repr(settings) for secret in ("ter22", "other22", "12345678"))
-    assert settings.secret_values() == ("sk-12345678", "hun%40ter22", "hun@ter22", "other22")
+    secrets = ("sk-12345678", "sk-ant-87654321", "hun%40ter22", "hun@ter22", "other22")
+    assert not any(secret in repr(settings) for secret in secrets)
+    assert settings.secret_values() == secrets
 
 
 @pytest.mark.parametrize(
@@ -224,11 +231,66 @@ def test_origins_are_read_as_browsers_send_them():
     assert settings.allow_origins == ("https://ops.example.com", "http://[::1]:5173")
 
 
-def test_openai_without_a_key_is_refused_in_one_line():
-    assert refusal(MODEL_PROVIDER="openai") == (
-        "OPENAI_API_KEY is empty; MODEL_PROVIDER=openai needs it, "
-        "or OPENAI_BASE_URL of a server that takes none."
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_provider_without_its_key_is_refused_in_one_line(provider: str):
+    name = provider.upper()
+    assert refusal(MODEL_PROVIDER=provider) == (
+        f"{name}_API_KEY is empty; MODEL_PROVIDER={provider} needs it, "
+        f"or {name}_BASE_URL of a server that takes none."
     )
+
+
+def test_ollama_needs_no_key_but_the_name_of_a_model():
+    settings = load(MODEL_PROVIDER="ollama", MODEL_NAME="qwen3")
+
+    assert settings.default_model == "qwen3"
+    assert (settings.ollama_base_url, settings.ollama_num_ctx) == ("http://localhost:11434", 16_384)
+    assert refusal(MODEL_PROVIDER="ollama") == (
+        "MODEL_NAME is empty; MODEL_PROVIDER=ollama has no default model: "
+        "name one that you have pulled, such as qwen3."
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "model"),
+    [
+        ({"MODEL_PROVIDER": "openai", "OPENAI_API_KEY": "k"}, "gpt-4.1-mini"),
+        ({"MODEL_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": "k"}, "claude-haiku-4-5"),
+        ({"MODEL_PROVIDER": "simulated"}, "simulated"),
+        ({"MODEL_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": "k", "MODEL_NAME": "m"}, "m"),
+    ],
+    ids=str,
+)
+def test_a_provider_has_a_default_model_that_a_setting_replaces(
+    environ: dict[str, str], model: str
+):
+    assert load(**environ).default_model == model
+
+
+@pytest.mark.parametrize(
+    ("environ", "more"),
+    [
+        ({}, set[str]()),
+        ({"OPENAI_API_KEY": "k"}, {"openai"}),
+        ({"OPENAI_BASE_URL": "http://localhost:8000/v1"}, {"openai"}),
+        ({"ANTHROPIC_API_KEY": "k"}, {"anthropic"}),
+        ({"ANTHROPIC_BASE_URL": "http://localhost:8000"}, {"anthropic"}),
+        ({"OLLAMA_BASE_URL": "http://localhost:11434"}, {"ollama"}),
+        ({"MODEL_PROVIDER": "ollama", "MODEL_NAME": "qwen3"}, {"ollama"}),
+        (
+            {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "OLLAMA_BASE_URL": "http://a"},
+            {"openai", "anthropic", "ollama"},
+        ),
+    ],
+    ids=str,
+)
+async def test_a_provider_is_usable_with_a_key_or_an_address_of_its_own(
+    environ: dict[str, str], more: set[str]
+):
+    models = model_clients(load(**environ))
+
+    assert set(models.names) == {"offline", "simulated"} | more
+    await models.aclose()
 
 
 def test_openai_on_another_server_needs_no_key():

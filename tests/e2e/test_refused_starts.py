@@ -15,6 +15,8 @@ BAD_SETTINGS = [
     ({"MODEL_PROVIDER": "chatty"}, ["MODEL_PROVIDER is 'chatty'; it should be offline, openai"]),
     ({"MODEL_PROVIDER": "openai"}, ["OPENAI_API_KEY is empty; MODEL_PROVIDER=openai needs it"]),
     ({"MODEL_PROVIDER": "providers"}, ["MODEL_NAME is empty; MODEL_PROVIDER=providers needs a"]),
+    ({"MODEL_PROVIDER": "anthropic"}, ["ANTHROPIC_API_KEY is empty; MODEL_PROVIDER=anthropic"]),
+    ({"MODEL_PROVIDER": "ollama"}, ["MODEL_NAME is empty; MODEL_PROVIDER=ollama has no default"]),
     ({"ALLOW_ORIGINS": "*"}, ["ALLOW_ORIGINS is '*'; it should be origins such as"]),
     (
         {"LOG_LEVEL": "loud", "LEASE_S": "0"},
