@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.adapters.model_anthropic_request import request_body
+from app.adapters.model_anthropic_request import betas_of, request_body
 from app.adapters.model_anthropic_wire import MessagesReader
 from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
 from app.adapters.model_http_client import HttpModelClient, ModelServer, Wire
@@ -41,6 +41,11 @@ class AnthropicWire(Wire):
         """The key in a header of its own, and the version that this file was written for."""
         key = {"x-api-key": api_key} if api_key else {}
         return {"Accept": "text/event-stream", "anthropic-version": API_VERSION, **key}
+
+    def headers_of(self, request: ModelRequest, /) -> Mapping[str, str]:
+        """Features to be tried, which the parameter `betas` names."""
+        betas = betas_of(request)
+        return {"anthropic-beta": ",".join(betas)} if betas else {}
 
     def body(self, request: ModelRequest) -> bytes:
         """JSON of the request."""

@@ -17,6 +17,7 @@ from domain.models.ports import ChatMessage, ModelRequest, ToolCall
 MAX_TOKENS = 16_000
 """Longest answer where the caller names no limit, which this API wants; thinking comes on top."""
 
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 _BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _OPENING = "(The conversation began earlier.)"
 _CACHED_TURNS = 2
@@ -28,6 +29,7 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
     """JSON of the request; raises TypeError for values that JSON does not know."""
     parameters = dict(request.parameters)
     cache_control = parameters.pop("cache_control", {"type": "ephemeral"})
+    parameters.pop("betas", None)
     if _lacks_thinking(request, provider):
         del parameters["thinking"]
     system = _system(request)
@@ -47,6 +49,17 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
     if tools:
         body["tools"] = tools
     return to_json(body)
+
+
+def betas_of(request: ModelRequest) -> Sequence[str]:
+    """Names of features to be tried, which go into a header; raises TypeError for other things."""
+    betas = request.parameters.get("betas") or ()
+    if isinstance(betas, Sequence):
+        named = [str(beta) for beta in cast("Sequence[object]", betas)]
+        if not isinstance(betas, str) and all(map(_NAME.fullmatch, named)):
+            return named
+    message = "betas should be a list of names"
+    raise TypeError(message)
 
 
 def prefix_of(request: ModelRequest) -> str:

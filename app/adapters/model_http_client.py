@@ -74,6 +74,10 @@ class Wire(Protocol):
         """Headers of every request."""
         ...
 
+    def headers_of(self, _request: ModelRequest, /) -> Mapping[str, str]:
+        """Headers of this request alone."""
+        return {}
+
     def body(self, request: ModelRequest) -> bytes:
         """JSON of the request; raises TypeError or ValueError for what it cannot carry."""
         ...
@@ -176,6 +180,7 @@ class HttpModelClient:
             headers["traceparent"] = request.traceparent
         try:
             body = self._wire.body(request)
+            headers |= self._wire.headers_of(request)
         except (TypeError, ValueError) as error:
             message = f"cannot be sent this request: {error}"
             raise self._words.error(ModelErrorKind.REJECTED, message) from error

@@ -231,6 +231,17 @@ def test_an_answer_has_a_longest_length(parameters: dict[str, Any], max_tokens: 
     assert body(ask(USER, **parameters))["max_tokens"] == max_tokens
 
 
+def test_features_to_be_tried_go_into_a_header() -> None:
+    request = ask(USER, betas=["context-1m-2025-08-07", "other"])
+
+    assert AnthropicWire().headers_of(request) == {"anthropic-beta": "context-1m-2025-08-07,other"}
+    assert AnthropicWire().headers_of(ask(USER)) == {}
+    assert "betas" not in body(request)
+    for bad in ("other", ["a\nb"], 7):
+        with pytest.raises(TypeError, match="a list of names"):
+            AnthropicWire().headers_of(ask(USER, betas=bad))
+
+
 def test_an_answer_that_thought_comes_back_block_by_block() -> None:
     text = ({"type": "text", "text": ""}, {"type": "text_delta", "text": "Adding."})
     request = ask(SYSTEM, USER)
