@@ -111,6 +111,19 @@ async def test_text_streams_while_the_model_writes_it(client: Client, provider: 
     }
 
 
+async def test_the_server_says_which_providers_are_set_up(client: Client):
+    seen = await client.ask(
+        "{ serverInfo { offline hint modelProviders { name configured models } } }"
+    )
+
+    assert (seen["serverInfo"]["offline"], seen["serverInfo"]["hint"]) == (False, None)
+    providers = {each.pop("name"): each for each in seen["serverInfo"]["modelProviders"]}
+    assert providers["openai"] == {"configured": True, "models": ["scripted-1"]}
+    assert providers["offline"] == {"configured": True, "models": []}
+    assert providers["anthropic"] == {"configured": False, "models": []}
+    assert providers["ollama"] == {"configured": False, "models": []}
+
+
 async def test_the_model_server_gets_key_model_trace_and_tools(
     client: Client, provider: ScriptedServer
 ):
