@@ -6,7 +6,7 @@ from app.adapters.model_anthropic_request import betas_of, request_body
 from app.adapters.model_anthropic_wire import MessagesReader
 from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
 from app.adapters.model_http_client import HttpModelClient, ModelServer, Wire
-from domain.models.ports import ModelRequest
+from domain.models.ports import ModelError, ModelRequest
 
 API_VERSION = "2023-06-01"
 
@@ -58,3 +58,9 @@ class AnthropicWire(Wire):
     def reader(self, request: ModelRequest, words: ErrorWords, /) -> MessagesReader:
         """A reader for one attempt."""
         return MessagesReader(request, words)
+
+    def cure(self, error: ModelError, request: ModelRequest, /) -> str:
+        """What to do about a name that is refused: the API only repeats it."""
+        if error.status == 404 and request.model in error.message:
+            return "There is no such model, or the key may not use it."
+        return ""

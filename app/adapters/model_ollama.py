@@ -68,6 +68,8 @@ class OllamaWire(Wire):
         said = error.message.lower()
         if error.status == 404 and "model" in said:
             return f"Get it with: ollama pull {request.model}"
+        if error.kind is ModelErrorKind.CONTEXT_TOO_LONG:
+            return "Raise OLLAMA_NUM_CTX or the parameter num_ctx, or offer fewer tools."
         if "does not support tools" in said:
             return "Choose a model that calls tools, or give the agent allowedTools: []."
         if "requires more system memory" in said:

@@ -357,6 +357,23 @@ def test_a_paused_turn_is_an_error_that_says_so() -> None:
     assert raised.value.kind is ModelErrorKind.BAD_RESPONSE
 
 
+async def test_a_model_that_is_not_known_is_said_to_be_so() -> None:
+    said = {"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}}
+    async with ScriptedOpenAI() as provider:
+        provider.reply(404, orjson.dumps(said))
+        client = AnthropicModelClient(base_url=provider.base_url, api_key=KEY)
+
+        with pytest.raises(ModelError) as raised:
+            await anext(client.stream(ask(USER)))
+        await client.aclose()
+
+    assert raised.value.kind is ModelErrorKind.REJECTED
+    assert raised.value.message == (
+        "anthropic answered HTTP 404: model: claude-x."
+        " There is no such model, or the key may not use it."
+    )
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 async def test_the_endpoint_is_found_with_and_without_a_version(suffix: str) -> None:
     async with ScriptedOpenAI() as provider:

@@ -241,7 +241,12 @@ def test_a_window_that_is_not_known_or_is_the_callers_gives_no_notice(
     [
         (404, "model 'qwen3' not found", ModelErrorKind.REJECTED, "ollama pull qwen3"),
         (400, "qwen3 does not support tools", ModelErrorKind.REJECTED, "allowedTools: []."),
-        (400, "prompt exceeds the context length", ModelErrorKind.CONTEXT_TOO_LONG, "length"),
+        (
+            400,
+            "request (7900 tokens) exceeds the available context size (4096 tokens)",
+            ModelErrorKind.CONTEXT_TOO_LONG,
+            "Raise OLLAMA_NUM_CTX or the parameter num_ctx, or offer fewer tools.",
+        ),
         (
             500,
             "model requires more system memory (9 GiB) than is available (4 GiB)",
