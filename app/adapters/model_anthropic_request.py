@@ -80,11 +80,13 @@ def _lacks_thinking(request: ModelRequest, provider: str) -> bool:
     """
     if _thinking(request).get("type") != "enabled":
         return False
-    loop: list[ChatMessage] = []
+    begun: ChatMessage | None = None
     for message in request.messages:
-        loop = [] if message.role == "user" else [*loop, message]
-    first = next((message for message in loop if message.role == "assistant"), None)
-    return first is not None and not _own_state(first, provider)
+        if message.role == "user":
+            begun = None
+        elif message.role == "assistant" and begun is None:
+            begun = message
+    return begun is not None and not _own_state(begun, provider)
 
 
 def _thinking_budget(request: ModelRequest) -> int:
