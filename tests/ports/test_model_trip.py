@@ -92,7 +92,7 @@ async def test_a_trip_of_four_requests_and_five_calls_tells_each_thing_once(
 
 async def check_fault(database: Database, client: str, at: int, fault: Fault) -> None:
     """Travel with a fault at one request; its outcome is typed, counted and told once."""
-    async with trip_scene(database, client, hasty_at=at if fault.hasty else None) as scene:
+    async with trip_scene(database, client, patience=fault.patience, at=at) as scene:
         script_trip(scene.provider, fault, at)
         if fault.refused and at == 0:
             scene.provider.leave()

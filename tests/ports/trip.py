@@ -34,7 +34,6 @@ from tests.ports.scripted_server import ScriptedServer
 from tests.run_world import Effects, RunWorld, run_world
 
 ONE_BY_ONE = ToolTraits(side_effect=SideEffect.WRITE, idempotent=False, parallel=False)
-HASTY = ModelTimeouts(first_token_s=0.25, idle_s=0.25)
 OVERLOADED = {"type": "overloaded_error", "message": "over capacity"}
 
 UNAVAILABLE = RunErrorCode.MODEL_UNAVAILABLE
@@ -126,8 +125,8 @@ class Fault:
     status: int | None = None
     retry_after_s: int | None = None
     refused: bool = False
-    hasty: bool = False
-    """True where the client has to run out of patience."""
+    patience: ModelTimeouts | None = None
+    """For faults that a client only notices when it runs out of patience."""
     times: int = 1
     retrying: RunErrorCode | None = None
     """Why the request goes out again."""
@@ -159,7 +158,7 @@ FAULTS: Sequence[Fault] = (
     again("cut-at-once", Cut()),
     again("cut-in-a-call", _HALF_CALL, Cut()),
     again("error-at-once", Error(OVERLOADED)),
-    again("silent", Hang(), hasty=True),
+    again("silent", Hang(), patience=ModelTimeouts(first_token_s=0.05)),
     again("down-for-long", status=503, times=3, delays_s=(0.5, 1.0), failed=UNAVAILABLE),
     fatal("unauthorized", status=401, failed=UNAVAILABLE),
     fatal("cut-in-the-text", Say("Half ", "an "), Cut(), partial="Half an "),
@@ -167,7 +166,14 @@ FAULTS: Sequence[Fault] = (
     fatal("garbage-at-once", Garbage()),
     fatal("garbage-in-the-text", Say("Half"), Garbage(), partial="Half"),
     fatal("error-in-the-text", Say("Half"), Error(OVERLOADED), failed=UNAVAILABLE, partial="Half"),
-    fatal("stalled", Say("Half"), Hang(), hasty=True, failed=UNAVAILABLE, partial="Half"),
+    fatal(
+        "stalled",
+        Say("Half"),
+        Hang(),
+        patience=ModelTimeouts(idle_s=0.05),
+        failed=UNAVAILABLE,
+        partial="Half",
+    ),
     fatal("no-finish-reason", Say("Half"), Done(), partial="Half"),
     fatal("nothing", Done()),
     fatal("no-end-after-a-call", Call("pay", '{"amount": 999}', id="call_x")),
@@ -175,21 +181,21 @@ FAULTS: Sequence[Fault] = (
 )
 
 
-class TwoTempers:
-    """Asks with little patience where the fault needs it, and with much everywhere else."""
+class Traveller:
+    """Asks as the client does, with another patience at one point of the trip."""
 
-    def __init__(self, patient: ModelClient, hasty: ModelClient, hasty_at: int | None) -> None:
-        self.name = patient.name
-        self._patient = patient
+    def __init__(self, client: ModelClient, hasty: ModelClient, hasty_at: int) -> None:
+        self.name = client.name
+        self.heard = asyncio.Event()
+        """Set once something of an answer has come."""
+        self._client = client
         self._hasty = hasty
         self._hasty_at = hasty_at
         self._asked = 0
-        self.heard = asyncio.Event()
-        """Set once something of an answer has come."""
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask the one whose turn it is."""
-        client = self._hasty if self._asked == self._hasty_at else self._patient
+        client = self._hasty if self._asked == self._hasty_at else self._client
         self._asked += 1
         async with aclosing(client.stream(request)) as events:
             async for event in events:
@@ -198,7 +204,7 @@ class TwoTempers:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        await self._patient.aclose()
+        await self._client.aclose()
         await self._hasty.aclose()
 
 
@@ -228,26 +234,29 @@ class Scene:
 
     world: RunWorld
     provider: ScriptedServer
-    client: TwoTempers
+    client: Traveller
     waits: Waits
 
 
 @asynccontextmanager
 async def trip_scene(
-    database: Database, name: str, *, hasty_at: int | None = None
+    database: Database, name: str, *, patience: ModelTimeouts | None = None, at: int = 0
 ) -> AsyncGenerator[Scene, None]:
-    """Build the world; while a client waits to try again, the provider comes back."""
+    """Build the world, whose client has this patience with one request.
+
+    While it waits to try again, the provider comes back and its patience grows.
+    """
 
     class ComingBack(Waits):
         async def __call__(self, delay_s: float) -> None:
             await super().__call__(delay_s)
             await provider.listen()
+            hasty._timeouts = ModelTimeouts()
 
     under_test, waits = CLIENTS[name], ComingBack()
     async with run_world(database) as world, under_test.server() as provider:
-        patient = under_test.client_of(provider, waits)
-        hasty = under_test.client_of(provider, waits, timeouts=HASTY)
-        client = TwoTempers(patient, hasty, hasty_at)
+        hasty = under_test.client_of(provider, waits, timeouts=patience)
+        client = Traveller(under_test.client_of(provider, waits), hasty, at)
         world.client, world.model_name, world.tools = client, under_test.model, trip_tools
         yield Scene(world, provider, client, waits)
         await client.aclose()
