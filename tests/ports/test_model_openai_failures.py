@@ -1,6 +1,5 @@
 """What the chat-completions client makes of failures, waits and broken streams."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,7 +15,7 @@ from domain.models.ports import (
     RetryScheduled,
     TextDelta,
 )
-from tests.ports.acts import Act, Done, Endless, Error, Finish, Raw, Say
+from tests.ports.acts import Act, Done, Error, Finish, Raw, Say
 from tests.ports.model_rig import WIRES, Waits, WireUnderTest, collect
 from tests.ports.scripted_openai import ScriptedOpenAI
 
@@ -157,22 +156,6 @@ async def test_an_error_inside_the_stream_ends_it_with_its_kind(
     assert error is not None
     assert error.kind is kind
     assert "broke off with an error" in error.message
-
-
-async def test_a_stream_that_never_ends_is_given_up(provider: ScriptedOpenAI, waits: Waits) -> None:
-    client = WIRES["openai"].client_of(provider, waits, timeouts=ModelTimeouts(total_s=0.2))
-    provider.script(Say("Hel"), Endless())
-
-    events, error = await collect(client)
-
-    assert events[0] == TextDelta("Hel")
-    assert error is not None
-    assert error.kind is ModelErrorKind.TIMEOUT
-    assert error.message == "openai took longer than 0.2 s in all."
-    assert waits == []
-    async with asyncio.timeout(20):
-        await provider.requests[0].disconnected.wait()
-    await client.aclose()
 
 
 async def test_a_wait_that_does_not_fit_into_the_whole_time_is_not_begun(

@@ -17,7 +17,7 @@ from domain.models.ports import (
     TextDelta,
     TokenUsage,
 )
-from tests.ports.acts import Act, Call, Cut, Done, Error, Finish, Garbage, Hang, Reset, Say
+from tests.ports.acts import Act, Call, Cut, Done, Endless, Error, Finish, Garbage, Hang, Reset, Say
 from tests.ports.model_rig import KEY, Waits, WireUnderTest, collect, failure_of
 from tests.ports.scripted_server import ScriptedServer
 
@@ -236,6 +236,23 @@ async def test_a_stream_that_stalls_is_given_up(
     assert error is not None
     assert error.kind is ModelErrorKind.TIMEOUT
     assert error.message == f"{client.name} sent nothing more for 0.05 s."
+    async with asyncio.timeout(20):
+        await provider.requests[0].disconnected.wait()
+    await client.aclose()
+
+
+async def test_a_stream_that_never_ends_is_given_up(
+    wire: WireUnderTest, provider: ScriptedServer, waits: Waits
+) -> None:
+    client = wire.client_of(provider, waits, timeouts=ModelTimeouts(total_s=0.1))
+    provider.script(Say("Hel"), Endless(pause_s=0.001))
+
+    events, error = await collect(client)
+
+    assert (events[0], waits) == (TextDelta("Hel"), [])
+    assert error is not None
+    assert error.kind is ModelErrorKind.TIMEOUT
+    assert error.message == f"{client.name} took longer than 0.1 s in all."
     async with asyncio.timeout(20):
         await provider.requests[0].disconnected.wait()
     await client.aclose()
