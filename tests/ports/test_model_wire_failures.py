@@ -244,15 +244,15 @@ async def test_a_stream_that_stalls_is_given_up(
 async def test_a_stream_that_never_ends_is_given_up(
     wire: WireUnderTest, provider: ScriptedServer, waits: Waits
 ) -> None:
-    client = wire.client_of(provider, waits, timeouts=ModelTimeouts(total_s=0.1))
-    provider.script(Say("Hel"), Endless(pause_s=0.001))
+    client = wire.client_of(provider, waits, timeouts=ModelTimeouts(total_s=0.25))
+    provider.script(Say("Hel"), Endless(pause_s=0.005))
 
     events, error = await collect(client)
 
     assert (events[0], waits) == (TextDelta("Hel"), [])
     assert error is not None
     assert error.kind is ModelErrorKind.TIMEOUT
-    assert error.message == f"{client.name} took longer than 0.1 s in all."
+    assert error.message == f"{client.name} took longer than 0.25 s in all."
     async with asyncio.timeout(20):
         await provider.requests[0].disconnected.wait()
     await client.aclose()
