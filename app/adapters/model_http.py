@@ -11,7 +11,7 @@ from typing import Any, cast
 import httpx
 import orjson
 
-from domain.models.ports import ModelError, ModelErrorKind
+from domain.models.ports import ModelError, ModelErrorKind, RetryScheduled
 
 MESSAGE_LIMIT = 300
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
@@ -72,6 +72,17 @@ class RetryPolicy:
             return min(retry_after_s, self.retry_after_cap_s)
         whole = min(self.cap_s, self.base_s * 2.0 ** (failures - 1))
         return whole * (1.0 - self.random() / 2.0)
+
+    def next_try(self, error: ModelError, *, failures: int, total_by: float) -> RetryScheduled:
+        """When the next attempt is due; raises the error itself if there is no room for one.
+
+        `total_by` is a time of the running loop.
+        """
+        delay_s = self.delay_s(failures=failures, retry_after_s=error.retry_after_s)
+        is_too_late = asyncio.get_running_loop().time() + delay_s >= total_by
+        if failures >= self.max_attempts or is_too_late:
+            raise error
+        return RetryScheduled(attempt=failures + 1, delay_s=delay_s, error=error)
 
 
 class JsonLines:

@@ -23,7 +23,6 @@ from domain.models.ports import (
     ModelErrorKind,
     ModelEvent,
     ModelRequest,
-    RetryScheduled,
 )
 
 _TAIL_S = 5.0
@@ -158,21 +157,13 @@ class HttpModelClient:
                 failure = self._cured(error, request)
                 if begun or not failure.is_retryable:
                     raise failure from error.__cause__
-                retry = self._retry_after(failure, failures=attempt, total_by=total_by)
+                retry = self._retries.next_try(failure, failures=attempt, total_by=total_by)
             yield retry
             await self._retries.sleep(retry.delay_s)
 
     def _cured(self, error: ModelError, request: ModelRequest) -> ModelError:
         cure = self._wire.cure(error, request)
         return self._words.with_cure(error, cure) if cure else error
-
-    def _retry_after(self, error: ModelError, *, failures: int, total_by: float) -> RetryScheduled:
-        """When the next attempt is due; the error itself if there is no room for one."""
-        delay_s = self._retries.delay_s(failures=failures, retry_after_s=error.retry_after_s)
-        is_too_late = asyncio.get_running_loop().time() + delay_s >= total_by
-        if failures >= self._retries.max_attempts or is_too_late:
-            raise error
-        return RetryScheduled(attempt=failures + 1, delay_s=delay_s, error=error)
 
     def _outgoing(self, request: ModelRequest) -> httpx.Request:
         headers = {"Content-Type": "application/json"}

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.adapters.model_http import ModelTimeouts, RetryPolicy
-from app.adapters.model_retries import retried
 from domain.models.ports import ModelError, ModelErrorKind, ModelEvent, ModelRequest
 
 if TYPE_CHECKING:
@@ -54,15 +53,26 @@ class ProvidersModelClient:
         await calls.prepare(model)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Ask, and yield events as they come; see ModelClient."""
+        """Ask, and yield events as they come; see ModelClient.
+
+        A request that failed goes out again as long as nothing of an answer was yielded.
+        """
         total_by = asyncio.get_running_loop().time() + self._timeouts.total_s
         calls = await self._loaded()
-        attempts = retried(
-            lambda: calls.attempt(request, total_by=total_by), self._retries, total_by=total_by
-        )
-        async with aclosing(attempts) as events:
-            async for event in events:
-                yield event
+        for attempt in range(1, self._retries.max_attempts + 1):
+            begun = False
+            try:
+                async with aclosing(calls.attempt(request, total_by=total_by)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+                return
+            except ModelError as error:
+                if begun or not error.is_retryable:
+                    raise
+                retry = self._retries.next_try(error, failures=attempt, total_by=total_by)
+            yield retry
+            await self._retries.sleep(retry.delay_s)
 
     async def aclose(self) -> None:
         """Give back connections."""

@@ -8,7 +8,7 @@ from typing import cast
 import httpx
 import httpx2
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.exceptions import AgentRunError, UserError
+from pydantic_ai.exceptions import AgentRunError, ModelConnectionError, UserError
 from pydantic_ai.messages import ModelResponseStreamEvent
 from pydantic_ai.models import StreamedResponse
 
@@ -20,7 +20,8 @@ from app.adapters.model_providers_wire import AnswerReader, Outgoing
 from domain.models.ports import ModelError, ModelErrorKind, ModelEvent, ModelRequest
 
 _OF_PYTHON = (ValueError, TypeError, LookupError, AttributeError)
-_FAILURES = (AgentRunError, UserError, httpx.HTTPError, httpx2.HTTPError, OSError, *_OF_PYTHON)
+_CUT = (ModelConnectionError, httpx.HTTPError, httpx2.HTTPError, OSError)
+_FAILURES = (AgentRunError, UserError, *_CUT, *_OF_PYTHON)
 """What comes out of pydantic-ai and of the packages beneath it: their own errors, and those of
 Python where a request or an answer is not what they expect."""
 
@@ -69,8 +70,6 @@ class _Attempt:
     async def events(self) -> AsyncGenerator[ModelEvent, None]:
         """Events of the answer as they come. Raises ModelError."""
         has_yielded = False
-        if self._outgoing.notice is not None:
-            yield self._outgoing.notice
         try:
             async with aclosing(self._deltas()) as deltas:
                 async for delta in deltas:
@@ -80,9 +79,13 @@ class _Attempt:
             if not self._reader.is_finished:
                 raise self._too_slow() from error
         except _FAILURES as error:
-            if not self._reader.is_finished:
+            if not (self._reader.is_finished and isinstance(error, _CUT)):
                 raise self._failure(error, has_yielded=has_yielded) from error
-        for event in self._reader.conclude():
+        end = self._reader.conclude()
+        # Not before: what was yielded would stand in the way of another attempt.
+        if self._outgoing.notice is not None:
+            yield self._outgoing.notice
+        for event in end:
             yield event
 
     async def _deltas(self) -> AsyncGenerator[ModelEvent, None]:

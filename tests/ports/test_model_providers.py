@@ -17,6 +17,7 @@ from domain.models.ports import (
     ModelRequest,
     ProviderState,
     ReasoningDelta,
+    RetryScheduled,
     TextDelta,
     TokenUsage,
     ToolCall,
@@ -220,13 +221,15 @@ async def test_a_state_that_does_not_fit_its_message_is_left_aside(
 async def test_a_parameter_that_cannot_be_sent_is_told(
     provider: ScriptedOpenAI, client: ProvidersModelClient
 ) -> None:
+    provider.fail(500)
     provider.answer("ok")
 
     events, error = await collect(client, dataclasses.replace(ASK, parameters={"top_k": 3}))
 
     assert error is None
-    assert events[0] == ModelNotice(f"{PROVIDERS.model} was asked without these parameters: top_k.")
-    assert "top_k" not in provider.requests[0].body
+    assert [type(event) for event in events[:2]] == [RetryScheduled, TextDelta]
+    assert events[2] == ModelNotice(f"{PROVIDERS.model} was asked without these parameters: top_k.")
+    assert "top_k" not in provider.requests[1].body
 
 
 async def test_closing_the_stream_closes_the_connection_to_the_provider(

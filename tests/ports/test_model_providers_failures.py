@@ -180,10 +180,16 @@ async def test_an_error_that_will_not_go_away_is_raised_at_once(
         ({"code": "context_length_exceeded"}, ModelErrorKind.CONTEXT_TOO_LONG),
     ],
 )
+@pytest.mark.parametrize("finish", [[], [Finish()]], ids=["before its end", "after it"])
 async def test_an_error_inside_the_stream_ends_it_with_its_kind(
-    provider: ScriptedOpenAI, client: ProvidersModelClient, wire: object, kind: ModelErrorKind
+    *,
+    provider: ScriptedOpenAI,
+    client: ProvidersModelClient,
+    wire: object,
+    kind: ModelErrorKind,
+    finish: Sequence[Act],
 ) -> None:
-    provider.script(Say("Hel"), Error(wire))
+    provider.script(Say("Hel"), *finish, Error(wire))
 
     events, error = await collect(client, ASK)
 
