@@ -10,6 +10,7 @@ from app.cli.box import lines_to_paste
 from app.middleware.problems import PROBLEM_KINDS
 from app.settings import ENV_FILE_KEY
 from app.settings_model import known_keys
+from app.settings_providers import ALL_KEY_NAMES
 from tests.rules.docs import (
     Page,
     anchors,
@@ -35,6 +36,8 @@ OTHER_NAMES = {
     "PYTHON",
     "UPGRADE",
     "GOB_SOAK",
+    "PEERS",
+    "LOCK",
     "CI",
     "API",
     "KEY",
@@ -55,6 +58,7 @@ def names(schema: GraphQLSchema) -> set[str]:
     enums = [kind for kind in schema.type_map.values() if isinstance(kind, GraphQLEnumType)]
     return {
         *known_keys(),
+        *ALL_KEY_NAMES,
         *OTHER_NAMES,
         *PROBLEM_KINDS,
         *chain.from_iterable(enum.values for enum in enums),
