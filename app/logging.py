@@ -30,6 +30,11 @@ QUIET = {
     "aiosqlite": logging.WARNING,
     "tortoise": logging.INFO,
     "hpack": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "openai": logging.WARNING,
+    "groq": logging.WARNING,
+    "google_genai": logging.WARNING,
 }
 REDACTION_FAILED = {"event": "log.redaction_failed", "level": "error"}
 

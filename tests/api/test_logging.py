@@ -172,9 +172,11 @@ def test_lines_below_the_level_are_not_written(lines: Lines):
     assert lines() == []
 
 
-def test_statements_of_the_database_stay_out_even_at_debug(stream: io.StringIO):
+def test_statements_and_prompts_of_libraries_stay_out_even_at_debug(stream: io.StringIO):
     configure_logging("DEBUG", LogFormat.JSON, stream=stream)
 
+    logging.getLogger("openai._base_client").debug("Request options: ... secret prompt")
+    logging.getLogger("httpx2").info("HTTP Request: POST")
     logging.getLogger("tortoise.db_client").debug("INSERT ... secret prompt")
     logging.getLogger("aiosqlite").debug("executing ... secret prompt")
 
