@@ -18,7 +18,7 @@ from tests.ports.scripted_openai import ScriptedOpenAI
 from tests.server_processes import free_port
 
 ORDER: Json = {"agent": {"slug": "default"}, "instruction": "Say hi", "idempotencyKey": "once"}
-RUN: Json = {"id": "run_1", "status": "SUCCEEDED"}
+RUN: Json = {"id": "run_1", "status": "SUCCEEDED", "offline": True}
 AT_ONCE = Patience(give_up_s=30.0, first_s=0.0)
 
 
@@ -230,6 +230,23 @@ async def test_the_exit_code_says_how_the_run_ended(server: Server, status: str,
 
     assert ended is code
     assert view.kinds == ["started", "RunStarted", "RunFailed", "ended"]
+
+
+async def test_what_a_provider_wants_people_to_know_is_said_once(server: Server):
+    said: list[Mapping[str, Any]] = [{"notices": ["Cut."]}, {}, {"notices": ["Cut.", "Slow."]}]
+    server.answers(202, RUN)
+    server.streams(event(1, "RunFinished"))
+    server.answers(200, {**RUN, "offline": False})
+    server.answers(200, {"data": {"run": {"steps": {"nodes": said}}}})
+    view = Shown()
+
+    async with server.desk() as desk:
+        ended = await followed(desk, view)
+
+    assert ended is Exit.SUCCEEDED
+    assert view.notes == ["Cut.", "Slow."]
+    asked = server.wire.requests[-1]
+    assert (asked.path, asked.body["variables"]) == ("/graphql", {"id": "run_1", "first": 100})
 
 
 async def test_a_run_out_of_sight_may_go_on(server: Server):

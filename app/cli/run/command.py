@@ -65,9 +65,8 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Run an instruction and print its answer, here or on a server.
 
-    The answer goes to standard output, all else to standard error.
-
-    It asks the server of this machine; where none answers, this process does the work itself.
+    The answer goes to standard output, all else to standard error. It asks the server of this
+    machine; where none answers, this process does the work itself.
     """
     from app.cli.run.order import RunOrder, check_stdin_once, read_inputs, read_instruction
     from app.cli.run.whom import Whom
@@ -84,7 +83,9 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
         timeout_s=timeout,
     )
     whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded)
-    raise typer.Exit(run(_carry_out(settings, order, whom.checked(settings), as_json=as_json)))
+    work = _carry_out(settings, order, whom.checked(settings), as_json=as_json)
+    # What goes wrong with the run is shown as its events tell it; log lines would say it again.
+    raise typer.Exit(run(work, log_level="ERROR"))
 
 
 async def _carry_out(

@@ -1,6 +1,6 @@
 """Whom `gob run` asks: a server, or the parts of one in this process; both answer alike."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 Json = Mapping[str, Any]
@@ -9,6 +9,8 @@ Json = Mapping[str, Any]
 Tell = Callable[[str], None]
 """Takes a sentence for the person who waits."""
 
+MOST_STEPS = 100
+"""So many of a run's steps are looked through for notices."""
 LAST_EVENTS = frozenset({"RunFinished", "RunFailed"})
 
 
@@ -33,4 +35,8 @@ class RunDesk(Protocol):
 
     async def run(self, run_id: str) -> Json:
         """Return the run as it is now. Raises LostSightError."""
+        ...
+
+    async def notices(self, run_id: str) -> Sequence[str]:
+        """Return what model providers want people to know of the run's calls."""
         ...

@@ -1,11 +1,11 @@
 """The parts of a server in this process, for one run; no socket, and gone afterwards."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import orjson
 
-from app.cli.run.desk import Json, LostSightError, Tell
+from app.cli.run.desk import MOST_STEPS, Json, LostSightError, Tell
 from app.container import Container, Role, open_container
 from app.data_folder import in_use
 from app.documents.run_events import (
@@ -21,6 +21,7 @@ from domain.access.scopes import COMMAND_LINE, Principal
 from domain.events.feed import StreamHeartbeat, StreamItem
 from domain.events.records import EventRecord
 from domain.kernel.errors import Conflict
+from domain.kernel.paging import PageRequest
 from domain.kernel.validation import validated
 from domain.runs.rows import RunRow
 from domain.runs.spec import ExecuteSpec
@@ -85,6 +86,12 @@ class EmbeddedDesk:
         if row is None:
             raise LostSightError("The run is not in the database any more.")
         return _shown(row)
+
+    async def notices(self, run_id: str) -> Sequence[str]:
+        """Return what model providers said."""
+        page = PageRequest.of(first=MOST_STEPS)
+        steps = await self._container.runs.steps(self._operator, _raw(run_id), page)
+        return [notice for step in steps.items for notice in step.notices or ()]
 
 
 def _made_a_task(call: ToolCallFinished) -> bool:

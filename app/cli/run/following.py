@@ -115,8 +115,11 @@ async def _watched(desk: RunDesk, run_id: str, view: View, stops: Stops) -> Exit
             async for item in items:
                 view.show(item)
         run = await desk.run(run_id)
+        if not run["offline"]:
+            for notice in dict.fromkeys(await desk.notices(run_id)):
+                view.note(notice)
         view.ended(run)
-    except LostSightError as error:
+    except (LostSightError, GobError) as error:
         view.note(f"{error} The run {run_id} may go on without being watched.")
         return Exit.LOST_SIGHT
     except BrokenPipeError:

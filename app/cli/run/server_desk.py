@@ -1,7 +1,7 @@
 """A server over REST: a run is started once, and followed though the connection breaks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 import httpx
 import orjson
 
-from app.cli.run.desk import LAST_EVENTS, Json, LostSightError, Tell
+from app.cli.run.desk import LAST_EVENTS, MOST_STEPS, Json, LostSightError, Tell
 from app.failures import StartRefused
 
 ROOT = "/api/v1"
@@ -18,6 +18,11 @@ PROBE_S = 1.5
 _TIMEOUTS = httpx.Timeout(30.0, connect=5.0)
 # The server writes at least every 12 seconds, so that silence means a lost connection.
 _FOLLOWING = httpx.Timeout(30.0, connect=5.0, read=40.0)
+_NOTICES = """
+query($id: ID!, $first: Int!) {
+  run(id: $id) { steps(first: $first) { nodes { ... on ModelCallStep { notices } } } }
+}
+"""
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -145,6 +150,16 @@ class ServerDesk:
                     raise LostSightError(str(error)) from error
                 failures += 1
                 await asyncio.sleep(self._patience.delay_s(failures))
+
+    async def notices(self, run_id: str) -> Sequence[str]:
+        """Return what model providers said; nothing where the server cannot tell."""
+        body = {"query": _NOTICES, "variables": {"id": run_id, "first": MOST_STEPS}}
+        try:
+            answer = await self._twice("POST", f"{self._address}/graphql", json=body)
+            steps = orjson.loads(answer.content)["data"]["run"]["steps"]["nodes"]
+        except (httpx.HTTPError, orjson.JSONDecodeError, KeyError, TypeError):
+            return []
+        return [notice for step in steps for notice in step.get("notices", ())]
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
