@@ -113,17 +113,6 @@ def test_json_lines_are_the_stories_events_and_last_the_run(gob: GobProcess):
     assert run["inputs"] == {"day": 1}
 
 
-def test_a_refusal_is_one_sentence_and_exit_code_2(gob: GobProcess):
-    key = {"GOB_API_KEY": "gob_wrong", **at(gob)}
-
-    ended = run_gob(gob.folder, "run", "hi", settings=key)
-
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.endswith(" Name yours with --key-file, or set GOB_API_KEY.\n")
-    assert len(ended.err.splitlines()) == 2
-    assert "gob_wrong" not in ended.err
-
-
 def test_ctrl_c_cancels_the_run_of_a_server_and_keeps_what_it_said(gob: GobProcess):
     with running(gob.folder, *SIMULATED, ENDLESS, "--json", settings=at(gob)) as process:
         first(process, "TokenDelta")
