@@ -241,6 +241,16 @@ def test_json_lines_are_the_events_and_last_the_run():
     assert errors.getvalue() == "Asking.\n"
 
 
+def test_json_lines_hold_no_letter_that_a_terminal_obeys():
+    output = io.StringIO()
+    item = {"type": "TokenDelta", "stepId": "s1", "text": "\x1b[2J\x9b2Jü"}
+
+    JsonView(output, output).show(item)
+
+    assert not set("\x1b\x9b") & set(output.getvalue())
+    assert json.loads(output.getvalue()) == item
+
+
 @pytest.mark.parametrize(
     ("milliseconds", "words"),
     [(0, "0 ms"), (999, "999 ms"), (1500, "1.5 s"), (61_000, "1 min 1 s")],

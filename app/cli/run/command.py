@@ -28,7 +28,10 @@ def add_to(commands: typer.Typer) -> None:
 
 def run_instruction(  # noqa: PLR0913 - one parameter an option
     instruction: Annotated[
-        str, typer.Argument(help="What is to be done; `-` reads it from standard input.")
+        str,
+        typer.Argument(
+            metavar="INSTRUCTION", help="What is to be done; `-` reads it from standard input."
+        ),
     ],
     *,
     agent: Annotated[str, typer.Option(help="Slug or id of the agent.")] = "default",

@@ -11,9 +11,12 @@ import httpx
 import orjson
 
 from app.cli.run.desk import LAST_EVENTS, MOST_STEPS, Json, LostSightError, Tell
+from app.cli.run.wording import one_line
 from app.failures import StartRefused
 
 ROOT = "/api/v1"
+LONGEST_REFUSAL = 2000
+WHICH_KEY = "Name yours with --key-file, or set GOB_API_KEY."
 PROBE_S = 1.5
 _TIMEOUTS = httpx.Timeout(30.0, connect=5.0)
 # The server writes at least every 12 seconds, so that silence means a lost connection.
@@ -196,7 +199,8 @@ class ServerDesk:
                     raise _lost(said, answer.status_code)
                 async for item in _items(answer.aiter_bytes()):
                     if item.get("type") is None:
-                        raise _lost(str(item.get("detail")), int(item.get("status", 500)))
+                        said = one_line(str(item.get("detail")), LONGEST_REFUSAL)
+                        raise _lost(said, int(item.get("status", 500)))
                     yield item
         except httpx.HTTPError as error:
             raise _Interrupted(self._away()) from error
@@ -214,9 +218,8 @@ class ServerDesk:
         detail = cast("Json", problem).get("detail") if isinstance(problem, dict) else None
         if detail is None:
             return f"What answers at {self._address} is no GOB server (HTTP {status})."
-        if status == 401:
-            return f"{detail} Name yours with --key-file, or set GOB_API_KEY."
-        return str(detail)
+        said = one_line(str(detail), LONGEST_REFUSAL)
+        return f"{said} {WHICH_KEY}" if status == 401 else said
 
     def _document(self, body: bytes) -> Json:
         try:

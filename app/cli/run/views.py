@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
-import orjson
-
 from app.cli.run.desk import Json
 from app.cli.run.screen import Screen
 from app.cli.run.wording import (
     CURES,
     call_words,
     figures,
+    json_line,
     one_line,
     result_words,
+    safe_text,
     time_words,
 )
 
@@ -66,7 +66,7 @@ class JsonView:
 
     def note(self, sentence: str) -> None:
         """Say it where it does not mix with the objects."""
-        self._errors.write(f"{sentence}\n")
+        self._errors.write(f"{safe_text(sentence)}\n")
         self._errors.flush()
 
     def started(self, run: Json) -> None:
@@ -91,7 +91,7 @@ class JsonView:
         """There is nothing to put back."""
 
     def _write(self, document: Json) -> None:
-        self._output.write(orjson.dumps(document).decode() + "\n")
+        self._output.write(f"{json_line(document)}\n")
         self._output.flush()
 
 

@@ -11,6 +11,7 @@ from app.cli.run.desk import Json
 LONGEST_VALUE = 60
 _UNSAFE = dict.fromkeys([*range(32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")
 """Letters that a terminal obeys instead of showing them."""
+_IN_JSON = {code: f"\\u{code:04x}" for code in range(127, 160)}
 _IN_TEXT = {**_UNSAFE, ord("\n"): "\n", ord("\t"): "\t", ord("\r"): None}
 
 CURES: Mapping[str, str] = {
@@ -29,6 +30,11 @@ CURES: Mapping[str, str] = {
 def safe_text(text: str) -> str:
     """Text as a terminal may have it: lines and tabs stay, control letters do not."""
     return text.translate(_IN_TEXT)
+
+
+def json_line(document: Json) -> str:
+    """A document on one line, with no letter that a terminal obeys."""
+    return orjson.dumps(document).decode().translate(_IN_JSON)
 
 
 def one_line(text: str, longest: int) -> str:
@@ -74,10 +80,9 @@ def time_words(milliseconds: float) -> str:
 def figures(run: Json) -> str:
     """What a run took, as the end of a sentence: time, calls, tokens and money."""
     usage: Mapping[str, Any] = run["usage"]
-    parts = [
-        _counted(usage["modelCalls"], "model call"),
-        _counted(usage["toolCalls"], "tool call"),
-    ]
+    parts = [_counted(usage["modelCalls"], "model call")]
+    if usage["toolCalls"]:
+        parts.append(_counted(usage["toolCalls"], "tool call"))
     if run["offline"]:
         parts.append("offline")
     else:
