@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from app.cli.doctor.checks import Check, Status
+from app.cli.doctor.model_trouble import LOADING, Asked, trouble
 from app.cli.doctor.models import look_at_model, providers_to_ask
 from app.cli.doctor.ollama import NO_TOOLS
 from app.settings import ModelProvider, Settings, load_settings
+from domain.models.ports import ModelError, ModelErrorKind
 from tests.ports.scripted_openai import Done, Finish, Say, ScriptedOpenAI, Usage
 from tests.server_processes import free_port
 
@@ -197,6 +199,36 @@ async def test_a_provider_beside_the_default_is_asked_for_its_usual_model(server
     assert seen.cure is not None
     assert seen.cure.startswith("Check ANTHROPIC_API_KEY; ")
     assert server.requests[0].path == "/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (
+            ModelError(ModelErrorKind.REJECTED, "providers needs a package for groq."),
+            "Do what it says, or set MODEL_NAME to a model of another provider.",
+        ),
+        (
+            ModelError(ModelErrorKind.UNAVAILABLE, "providers cannot be reached at groq.com"),
+            "Check the network and what the provider says of its state, or try later.",
+        ),
+        (
+            ModelError(ModelErrorKind.UNAUTHORIZED, "providers answered HTTP 401", status=401),
+            "Check the key of this provider.",
+        ),
+        (
+            ModelError(ModelErrorKind.TIMEOUT, "providers sent no token within 30 s."),
+            LOADING,
+        ),
+    ],
+)
+def test_a_provider_that_knows_its_own_address_has_cures_too(error: ModelError, cure: str):
+    asked = Asked(name="model", provider="providers", place="providers", model="groq:x")
+
+    seen = trouble(error, asked)
+
+    assert seen.cure == cure
+    assert seen.found.startswith("providers, model groq:x: ")
 
 
 class Ollama:

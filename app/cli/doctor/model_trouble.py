@@ -13,6 +13,10 @@ _NO_CREDIT = re.compile(
 )
 _MODEL = re.compile(r"\bmodels?\b", re.IGNORECASE)
 MOST_NAMED = 8
+LOADING = (
+    "It may still be loading the model; try again in a minute, or raise "
+    "MODEL_FIRST_TOKEN_TIMEOUT_S."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +59,10 @@ def _cure(error: ModelError, asked: Asked, there: Sequence[str] | None) -> str:
     match error.kind:
         case ModelErrorKind.UNAUTHORIZED:
             return _of_key(asked)
-        case ModelErrorKind.UNAVAILABLE if "cannot be reached" in error.message:
-            name = _named(asked.address_key, "the address")
-            return f"Check {name}, the network, and that the server runs."
         case ModelErrorKind.UNAVAILABLE:
-            return "Look at the log of the model server, or try later."
+            return _of_outage(error, asked)
         case ModelErrorKind.TIMEOUT:
-            return (
-                "It may still be loading the model; try again in a minute, or raise "
-                "MODEL_FIRST_TOKEN_TIMEOUT_S."
-            )
+            return LOADING
         case ModelErrorKind.BAD_RESPONSE if "base URL" in error.message:
             return _of_address(asked)
         case ModelErrorKind.BAD_RESPONSE:
@@ -81,12 +79,22 @@ def _of_key(asked: Asked) -> str:
     return f"Check {asked.key}; it is wrong or revoked, or may not use this model."
 
 
+def _of_outage(error: ModelError, asked: Asked) -> str:
+    if "cannot be reached" not in error.message:
+        return "Look at the log of the model server, or try later."
+    if asked.address_key is None:
+        return "Check the network and what the provider says of its state, or try later."
+    return f"Check {asked.address_key}, the network, and that the server runs."
+
+
 def _of_address(asked: Asked) -> str:
     name = _named(asked.address_key, "the address")
     return f"Check {name}; it should be {asked.address_should_be}."
 
 
 def _of_request(error: ModelError, asked: Asked, there: Sequence[str] | None) -> str:
+    if asked.address_key is None and error.status is None:
+        return f"Do what it says, or set {asked.model_key} to a model of another provider."
     if there is not None and asked.model not in there:
         return f"Set {asked.model_key} to a model that is there: {listed(there)}."
     if error.status == 404 and there is None and not _MODEL.search(error.message):
