@@ -59,6 +59,17 @@ async def test_a_model_that_answers_was_really_asked(server: ScriptedOpenAI):
     assert request.body["max_tokens"] == 32
 
 
+async def test_a_model_that_wants_its_bound_by_another_name_gets_it(server: ScriptedOpenAI):
+    server.fail(400, message="Unsupported parameter: 'max_tokens'")
+    server.answer("OK")
+
+    seen = await look(openai_at(server.base_url))
+
+    assert seen.status is Status.OK
+    assert server.requests[1].body["max_completion_tokens"] == 32
+    assert "max_tokens" not in server.requests[1].body
+
+
 async def test_an_answer_that_was_cut_at_its_few_tokens_is_one(server: ScriptedOpenAI):
     server.script(Finish("length"), Usage(), Done())
 

@@ -15,7 +15,14 @@ from app.cli.doctor.model_trouble import Asked, is_answer, trouble
 from app.model_clients import client_of
 from app.settings import ModelProvider, Settings
 from app.settings_model import DEFAULT_MODELS, OPENAI_ADDRESS, words
-from domain.models.ports import ChatMessage, ModelClient, ModelError, ModelRequest, TokenUsage
+from domain.models.ports import (
+    ChatMessage,
+    ModelClient,
+    ModelError,
+    ModelErrorKind,
+    ModelRequest,
+    TokenUsage,
+)
 
 MODEL = "model"
 CALL_S = 30.0
@@ -90,19 +97,26 @@ async def ask(settings: Settings, provider: ModelProvider, model: str) -> Answer
             "model_total_timeout_s": min(settings.model_total_timeout_s, CALL_S),
         }
     )
-    request = ModelRequest(
-        model=model,
-        messages=[ChatMessage(role="user", content=QUESTION)],
-        parameters=_few_tokens(settings, provider),
-    )
     client = client_of(provider, bounded)
+    *others, last = _bounds(settings, provider)
     try:
-        return await _answer(client, request)
+        for bound in others:
+            try:
+                return await _answer(client, model, bound)
+            except ModelError as error:
+                if error.kind is not ModelErrorKind.REJECTED or bound not in error.message:
+                    raise
+        return await _answer(client, model, last)
     finally:
         await client.aclose()
 
 
-async def _answer(client: ModelClient, request: ModelRequest) -> Answered:
+async def _answer(client: ModelClient, model: str, bound: str) -> Answered:
+    request = ModelRequest(
+        model=model,
+        messages=[ChatMessage(role="user", content=QUESTION)],
+        parameters={bound: FEW_TOKENS},
+    )
     began = time.monotonic()
     usage = TokenUsage()
     async with aclosing(client.stream(request)) as events:
@@ -112,13 +126,14 @@ async def _answer(client: ModelClient, request: ModelRequest) -> Answered:
     return Answered(seconds=time.monotonic() - began, usage=usage)
 
 
-def _few_tokens(settings: Settings, provider: ModelProvider) -> Mapping[str, Any]:
-    """A bound on the answer, by the name that the provider has for it."""
+def _bounds(settings: Settings, provider: ModelProvider) -> Sequence[str]:
+    """Names for a bound on the answer, the likely one first: some models refuse one of them."""
     if provider is ModelProvider.OLLAMA:
-        return {"num_predict": FEW_TOKENS}
-    if provider is ModelProvider.OPENAI and settings.openai_base_url == OPENAI_ADDRESS:
-        return {"max_completion_tokens": FEW_TOKENS}
-    return {"max_tokens": FEW_TOKENS}
+        return ["num_predict"]
+    if provider is ModelProvider.OPENAI:
+        names = ["max_tokens", "max_completion_tokens"]
+        return names[::-1] if settings.openai_base_url == OPENAI_ADDRESS else names
+    return ["max_tokens"]
 
 
 def _asked(settings: Settings, provider: ModelProvider, name: str) -> Asked:
