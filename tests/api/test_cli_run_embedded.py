@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.cli.run.desk import Json
 from app.cli.run.embedded_desk import embedded_desk
 from app.cli.run.following import GRACE_S, Exit, Stops, follow
@@ -43,9 +45,16 @@ class Noted:
         """No terminal."""
 
 
-def set_up(folder: Path) -> Settings:
-    values = {"DATA_DIR": str(folder), "SWEEP_INTERVAL_S": "0.01"}
+def set_up(folder: Path, **more: str) -> Settings:
+    values = {"DATA_DIR": str(folder), "SWEEP_INTERVAL_S": "0.01", **more}
     return load_settings(values, Path("/dev/null"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    if request.param == "sqlite":
+        return set_up(tmp_path)
+    return set_up(tmp_path, DB_URL=request.getfixturevalue("postgres_url"), MIGRATE="auto")
 
 
 async def carried_out(settings: Settings, order: RunOrder) -> tuple[Exit, Noted]:
@@ -54,8 +63,8 @@ async def carried_out(settings: Settings, order: RunOrder) -> tuple[Exit, Noted]
         return await follow(desk, order.values(), view, stops=Stops()), view
 
 
-async def test_a_run_is_told_to_its_end(tmp_path: Path):
-    ended, view = await carried_out(set_up(tmp_path), RunOrder(instruction=SUM))
+async def test_a_run_is_told_to_its_end(settings: Settings):
+    ended, view = await carried_out(settings, RunOrder(instruction=SUM))
 
     assert ended is Exit.SUCCEEDED
     assert view.run["status"] == "SUCCEEDED"
