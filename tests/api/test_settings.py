@@ -270,26 +270,26 @@ def test_a_provider_has_a_default_model_that_a_setting_replaces(
 @pytest.mark.parametrize(
     ("environ", "more"),
     [
-        ({}, set[str]()),
-        ({"OPENAI_API_KEY": "k"}, {"openai"}),
-        ({"OPENAI_BASE_URL": "http://localhost:8000/v1"}, {"openai"}),
-        ({"ANTHROPIC_API_KEY": "k"}, {"anthropic"}),
-        ({"ANTHROPIC_BASE_URL": "http://localhost:8000"}, {"anthropic"}),
-        ({"OLLAMA_BASE_URL": "http://localhost:11434"}, {"ollama"}),
-        ({"MODEL_PROVIDER": "ollama", "MODEL_NAME": "qwen3"}, {"ollama"}),
+        ({}, ()),
+        ({"OPENAI_API_KEY": "k"}, ("openai",)),
+        ({"OPENAI_BASE_URL": "http://localhost:8000/v1"}, ("openai",)),
+        ({"ANTHROPIC_API_KEY": "k"}, ("anthropic",)),
+        ({"ANTHROPIC_BASE_URL": "http://localhost:8000"}, ("anthropic",)),
+        ({"OLLAMA_BASE_URL": "http://localhost:11434"}, ("ollama",)),
+        ({"MODEL_PROVIDER": "ollama", "MODEL_NAME": "qwen3"}, ("ollama",)),
         (
             {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "OLLAMA_BASE_URL": "http://a"},
-            {"openai", "anthropic", "ollama"},
+            ("openai", "anthropic", "ollama"),
         ),
     ],
     ids=str,
 )
 async def test_a_provider_is_usable_with_a_key_or_an_address_of_its_own(
-    environ: dict[str, str], more: set[str]
+    environ: dict[str, str], more: tuple[str, ...]
 ):
     models = model_clients(load(**environ))
 
-    assert set(models.names) == {"offline", "simulated"} | more
+    assert set(models.names) == {"offline", "simulated", *more}
     await models.aclose()
 
 
