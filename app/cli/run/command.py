@@ -26,45 +26,62 @@ def add_to(commands: typer.Typer) -> None:
     commands.command(name="run", epilog=EPILOG)(run_instruction)
 
 
+Instruction = Annotated[
+    str,
+    typer.Argument(
+        metavar="INSTRUCTION", help="What is to be done; `-` reads it from standard input."
+    ),
+]
+OfAgent = Annotated[str, typer.Option("--agent", help="Slug or id of the agent.")]
+WithModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="PROVIDER:NAME", help="Model for this run, such as ollama:qwen3:8b."
+    ),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="KEY=VALUE",
+        help="Value the agent gets: JSON or text, @FILE or @- for a text; repeatable.",
+    ),
+]
+InConversation = Annotated[
+    str | None, typer.Option("--conversation", metavar="ID", help="Conversation to go on with.")
+]
+Timeout = Annotated[
+    int | None,
+    typer.Option("--timeout", min=1, max=86_400, help="Seconds after which it is stopped."),
+]
+OnServer = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="The server to ask, or set GOB_SERVER."),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key-file", help="File that holds the API key, or set GOB_API_KEY."),
+]
+Embedded = Annotated[
+    bool, typer.Option("--embedded", help="Run in this process, whatever servers there are.")
+]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print events, and at the end the run, as JSON lines.")
+]
+
+
 def run_instruction(  # noqa: PLR0913 - one parameter an option
-    instruction: Annotated[
-        str,
-        typer.Argument(
-            metavar="INSTRUCTION", help="What is to be done; `-` reads it from standard input."
-        ),
-    ],
+    instruction: Instruction,
     *,
-    agent: Annotated[str, typer.Option(help="Slug or id of the agent.")] = "default",
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="PROVIDER:NAME", help="Model for this run, such as ollama:qwen3:8b."),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            metavar="KEY=VALUE",
-            help="Value the agent gets: JSON or text, @FILE or @- for a text; repeatable.",
-        ),
-    ] = None,
-    conversation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Conversation to go on with.")
-    ] = None,
-    timeout: Annotated[
-        int | None, typer.Option(min=1, max=86_400, help="Seconds after which it is stopped.")
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(metavar="URL", help="The server to ask, or set GOB_SERVER.")
-    ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option(help="File that holds the API key, or set GOB_API_KEY.")
-    ] = None,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Run in this process, whatever servers there are.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print events, and at the end the run, as JSON lines.")
-    ] = False,
+    agent: OfAgent = "default",
+    model: WithModel = None,
+    inputs: Inputs = None,
+    conversation: InConversation = None,
+    timeout: Timeout = None,
+    server: OnServer = None,
+    key_file: KeyFile = None,
+    embedded: Embedded = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Run an instruction and print its answer, here or on a server.
 
