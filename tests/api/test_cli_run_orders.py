@@ -181,3 +181,13 @@ async def test_a_key_file_without_a_key_is_refused(tmp_path: Path, content: str 
             pass
 
     assert str(caught.value) == f"The key file {path} {said}"
+
+
+async def test_a_key_with_letters_that_no_key_has_is_refused():
+    settings = load_settings({"GOB_API_KEY": "gob_\u00e4bc"}, NO_FILE)
+
+    with pytest.raises(StartRefused) as caught:
+        async with desk_for(settings, Whom(server="http://localhost:1"), silent):
+            pass
+
+    assert str(caught.value) == "The API key holds letters that no key has; copy it again."

@@ -161,8 +161,8 @@ async def test_a_server_that_is_not_there_is_named():
             await desk.start(ORDER)
 
     assert str(caught.value) == (
-        f"No server answers at {address}; start one with `gob serve`, or leave out "
-        "--server and GOB_SERVER."
+        f"No server answers at {address} (All connection attempts failed); start one with "
+        "`gob serve`, or leave out --server and GOB_SERVER."
     )
 
 

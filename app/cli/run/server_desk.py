@@ -17,7 +17,7 @@ from app.failures import StartRefused
 ROOT = "/api/v1"
 LONGEST_REFUSAL = 2000
 WHICH_KEY = "Name yours with --key-file, or set GOB_API_KEY."
-PROBE_S = 1.5
+PROBE_S = 5.0
 _TIMEOUTS = httpx.Timeout(30.0, connect=5.0)
 # The server writes at least every 12 seconds, so that silence means a lost connection.
 _FOLLOWING = httpx.Timeout(30.0, connect=5.0, read=40.0)
@@ -49,8 +49,9 @@ class _Interrupted(Exception):
 async def is_server(address: str) -> bool:
     """Tell whether a GOB server answers there now."""
     try:
-        async with httpx.AsyncClient(timeout=PROBE_S, trust_env=False) as client:
-            async with asyncio.timeout(PROBE_S):
+        # A server under load answers late; where there is none, this fails at once.
+        async with asyncio.timeout(PROBE_S):
+            async with httpx.AsyncClient(timeout=PROBE_S, trust_env=False) as client:
                 answer = await client.get(f"{address}/readyz")
         body: object = orjson.loads(answer.content)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, orjson.JSONDecodeError):
@@ -93,9 +94,10 @@ class ServerDesk:
         try:
             answer = await self._twice("POST", path, json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = one_line(str(error), LONGEST_REFUSAL) or type(error).__name__
             raise StartRefused(
-                f"No server answers at {self._address}; start one with `gob serve`, or leave out "
-                "--server and GOB_SERVER."
+                f"No server answers at {self._address} ({reason}); start one with `gob serve`, or "
+                "leave out --server and GOB_SERVER."
             ) from error
         if answer.status_code not in {200, 202}:
             raise StartRefused(self._said(answer.status_code, answer.content))

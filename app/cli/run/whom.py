@@ -74,6 +74,13 @@ def _where(settings: Settings) -> str:
 
 
 def _key(settings: Settings, whom: Whom, address: str) -> str:
+    key = _found_key(settings, whom, address)
+    if not key.isascii() or not key.isprintable():
+        raise StartRefused("The API key holds letters that no key has; copy it again.")
+    return key
+
+
+def _found_key(settings: Settings, whom: Whom, address: str) -> str:
     """The key for a server; the one of this machine goes to no other. Raises StartRefused."""
     if whom.key_file is not None:
         return _read(whom.key_file)
