@@ -4,11 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 from app.cli.run.desk import Json, LostSightError, RunDesk
 from app.cli.run.views import View
@@ -90,7 +89,6 @@ async def follow(
         view.note("Nothing was started.")
         return Exit.CANCELLED
     run = await desk.start(values)
-    view.started(run)
     if timeout_s is not None:
         asyncio.get_running_loop().call_later(
             timeout_s + GRACE_S, lambda: stops.ask("It took too long.", is_timeout=True)
@@ -100,7 +98,7 @@ async def follow(
         asyncio.create_task(_tick(view), name="status-line"),
     ]
     try:
-        return await _watched(desk, run["id"], view, stops)
+        return await _watched(desk, run, view, stops)
     finally:
         for task in beside:
             task.cancel()
@@ -109,8 +107,10 @@ async def follow(
             view.close()
 
 
-async def _watched(desk: RunDesk, run_id: str, view: View, stops: Stops) -> Exit:
+async def _watched(desk: RunDesk, run: Json, view: View, stops: Stops) -> Exit:
+    run_id: str = run["id"]
     try:
+        view.started(run)
         async with aclosing(desk.events(run_id)) as items:
             async for item in items:
                 view.show(item)
@@ -123,7 +123,8 @@ async def _watched(desk: RunDesk, run_id: str, view: View, stops: Stops) -> Exit
         view.note(f"{error} The run {run_id} may go on without being watched.")
         return Exit.LOST_SIGHT
     except BrokenPipeError:
-        await _quietly(desk.cancel(run_id, "Nobody read its output any more."))
+        with suppress(LostSightError, GobError):
+            await desk.cancel(run_id, "Nobody read its output any more.")
         _drop_output()
         return Exit.CANCELLED
     status = run["status"]
@@ -143,11 +144,6 @@ async def _stop_when_asked(desk: RunDesk, run_id: str, view: View, stops: Stops)
                 view.note(f"The order to stop does not get through yet. {error}")
             is_told = True
         await asyncio.sleep(AGAIN_S)
-
-
-async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    with suppress(LostSightError, GobError):
-        await work
 
 
 async def _tick(view: View) -> None:
