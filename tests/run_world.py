@@ -213,7 +213,9 @@ class RunWorld:
 
 
 @asynccontextmanager
-async def run_world(database: Database) -> AsyncGenerator[RunWorld, None]:
+async def run_world(
+    database: Database, *, prices: Prices | None = None
+) -> AsyncGenerator[RunWorld, None]:
     """Build the world on a database."""
     clock, bus = SteppedClock(), LocalEventBus()
     ids = IdSource(SystemClock().now_us)
@@ -255,4 +257,5 @@ async def run_world(database: Database) -> AsyncGenerator[RunWorld, None]:
             ),
             hub=hub,
             ids=ids,
+            prices=prices or Prices(),
         )

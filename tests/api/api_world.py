@@ -18,6 +18,7 @@ from domain.access.scopes import Principal, Scope
 from domain.access.service import AccessService
 from domain.events.feed import WorkspaceFeed
 from domain.kernel.tracing import TraceContext
+from domain.models.prices import Prices
 from domain.runs.runner import Runner
 from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
@@ -119,12 +120,14 @@ class ApiWorld:
 
 
 @asynccontextmanager
-async def api_world(folder: Path) -> AsyncGenerator[ApiWorld, None]:
+async def api_world(
+    folder: Path, *, prices: Prices | None = None
+) -> AsyncGenerator[ApiWorld, None]:
     """Build the world on a new SQLite database."""
     options = DatabaseOptions(url=f"sqlite:///{folder / 'gob.db'}", migrates_at_start=True)
     async with (
         open_database(options) as database,
-        run_world(database) as runs,
+        run_world(database, prices=prices) as runs,
         runs.process() as runner,
         Denials(database, runs.clock, runs.audit(), home=runs.principal.workspace_id) as denials,
     ):

@@ -23,6 +23,7 @@ from app.middleware.unknown import http_error_answers
 from app.rest.api import all_endpoints
 from app.rest.door import rest_routes
 from domain.access.scopes import Principal, Scope
+from domain.models.prices import Prices
 from resolvers.root import build_schema
 from resolvers.services import RequestContext
 from tests.api.api_world import ApiWorld, api_world
@@ -126,9 +127,11 @@ def _words() -> GraphQLSchema:
 
 
 @asynccontextmanager
-async def rest_world(folder: Path) -> AsyncGenerator[RestWorld, None]:
+async def rest_world(
+    folder: Path, *, prices: Prices | None = None
+) -> AsyncGenerator[RestWorld, None]:
     """Build the world on a new SQLite database."""
-    async with api_world(folder) as api:
+    async with api_world(folder, prices=prices) as api:
         authenticator = Authenticator(
             api.services.access,
             api.services.denials,
