@@ -1,7 +1,7 @@
 """What providers ask for their models: list prices in US dollars for a million tokens.
 
-Taken from the public price pages in November 2026. Text models only; batch, priority and regional
-prices are left out. MODEL_PRICES adds to this table and goes before it.
+As they were in November 2026, of text models; batch, priority and regional prices are left out.
+MODEL_PRICES adds to this table and goes before it.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 ListPrice = tuple[float, float, float, float]
 """Input, input read from a cache, input written to a cache, output."""
 
-# What a request costs beyond so many tokens of input: above, then its four prices.
 LongPrice = tuple[int, ListPrice]
+"""Tokens of input above which a whole call costs other prices, and those."""
 
 _GPT_LONG = 272_000
 
@@ -43,6 +43,7 @@ LIST_PRICES: Mapping[str, ListPrice] = {
     "openai:gpt-4.1-mini": (0.4, 0.1, 0.4, 1.6),
     "openai:gpt-4.1-nano": (0.1, 0.025, 0.1, 0.4),
     "openai:gpt-4o": (2.5, 1.25, 2.5, 10),
+    "openai:gpt-4o-2024-05-13": (5, 5, 5, 15),
     "openai:gpt-4o-mini": (0.15, 0.075, 0.15, 0.6),
     "openai:gpt-5": (1.25, 0.125, 1.25, 10),
     "openai:gpt-5-mini": (0.25, 0.025, 0.25, 2),
