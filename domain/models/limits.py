@@ -27,6 +27,8 @@ from domain.models.ports import (
 MINUTE_S = 60.0
 LONGEST_PAUSE_S = 60.0
 """Longest pause that calls wait for; a provider that asks for more has them fail at once."""
+TOLD_PAUSE_S = 1.0
+"""A pause of this length is told to those who watch a run that has to keep it."""
 LONG_WAIT_S = 5.0
 """A wait of this length deserves a line in the log."""
 
@@ -236,7 +238,7 @@ class GatedModelClient:
         """
         gate, model = self._gate, request.model
         rest_s = gate.pause_s(model)
-        if 0 < rest_s <= LONGEST_PAUSE_S:
+        if TOLD_PAUSE_S <= rest_s <= LONGEST_PAUSE_S:
             yield RetryScheduled(attempt=1, delay_s=rest_s, error=gate.refusal(model))
         waited_s = await gate.enter(model)
         try:
@@ -246,26 +248,37 @@ class GatedModelClient:
                 )
             async with aclosing(self._client.stream(request)) as events:
                 async for event in events:
-                    yield event
                     if isinstance(event, RetryScheduled):
-                        await self._hold_back(model, event)
+                        is_paused = self._share_pause(model, event.error)
+                        yield event
+                        await self._count_again(model, is_paused=is_paused)
+                    else:
+                        yield event
         except ModelError as error:
-            if error.retry_after_s is not None:
-                gate.pause(model, error.retry_after_s)
+            self._share_pause(model, error)
             raise
         finally:
             gate.leave()
 
-    async def _hold_back(self, model: str, retry: RetryScheduled) -> None:
-        """Share the pause that the provider asked for, and count the try to come."""
-        asked_s = retry.error.retry_after_s
-        if asked_s is not None:
-            self._gate.pause(model, asked_s)
-            if asked_s > LONGEST_PAUSE_S:
-                raise retry.error
+    def _share_pause(self, model: str, error: ModelError) -> bool:
+        """Have the other calls keep a pause that was asked of this one; false for none.
+
+        Raises the error when the pause is too long to wait for.
+        """
+        asked_s = error.retry_after_s
+        if asked_s is None:
+            return False
+        self._gate.pause(model, asked_s)
+        if asked_s > LONGEST_PAUSE_S:
+            raise error
+        return True
+
+    async def _count_again(self, model: str, *, is_paused: bool) -> None:
+        """Count the try to come; one that waits as long as it was told stands in no line."""
+        if is_paused:
             self._gate.count()
-            return
-        await self._gate.again(model)
+        else:
+            await self._gate.again(model)
 
 
 def _is_admitted(admitted: asyncio.Future[None]) -> bool:

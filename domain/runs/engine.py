@@ -202,7 +202,8 @@ class RunEngine:
         drafts = await self._journal.settled(work)
         drafts.append(self._usage_event(work))
         choice.tries += asking.tries
-        told = replace(failure, message=f"{failure.message} Goes on with {choice.model.label}.")
+        reason = failure.message.rstrip(".")
+        told = replace(failure, message=f"{reason}; goes on with {choice.model.label}.")
         data = {
             "attempt": choice.tries + 1,
             "delayMs": 0,
@@ -218,8 +219,9 @@ class RunEngine:
             status=StepStatus.FAILED,
             failure=failure,
         )
-        step = await self._begin_step(work, turn, [ended], drafts)
+        # Before the write: a run that is cancelled in it has no part of a text that is void.
         work.keep_text()
+        step = await self._begin_step(work, turn, [ended], drafts)
         log.warning(
             "run.fell_back", run_id=work.run_id, model=choice.model.label, code=failure.code
         )

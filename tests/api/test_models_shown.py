@@ -89,7 +89,7 @@ async def test_a_stream_says_whose_text_is_void_and_who_goes_on(world: RestWorld
             "__typename": "Retrying",
             "attempt": 2,
             "voidedStepId": failed,
-            "error": {"message": "It is away. Goes on with scripted:m2."},
+            "error": {"message": "It is away; goes on with scripted:m2."},
         }
     ]
     assert [(each["reset"], each["text"]) for each in tokens] == [

@@ -87,7 +87,7 @@ async def test_the_next_model_answers_when_the_first_fails_before_its_first_toke
             "delayMs": 0,
             "error": {
                 "code": "MODEL_UNAVAILABLE",
-                "message": "scripted is away. Goes on with spare:s1.",
+                "message": "scripted is away; goes on with spare:s1.",
                 "retryable": True,
             },
             "voidedStepId": None,
