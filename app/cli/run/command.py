@@ -90,7 +90,9 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
     """
     from app.cli.run.order import RunOrder, check_stdin_once, read_inputs, read_instruction
     from app.cli.run.whom import Whom
+    from app.settings import load_settings
 
+    settings = load_settings()
     check_stdin_once(instruction, inputs or ())
     order = RunOrder(
         instruction=read_instruction(instruction),
@@ -101,16 +103,9 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
         timeout_s=timeout,
     )
     whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded)
-    raise typer.Exit(_begin(order, whom, as_json=as_json))
-
-
-def _begin(order: "RunOrder", whom: "Whom", *, as_json: bool) -> "Exit":
-    from app.settings import load_settings
-
-    settings = load_settings()
     work = _carry_out(settings, order, whom.checked(settings), as_json=as_json)
     # What goes wrong with the run is shown as its events tell it; log lines would say it again.
-    return run(work, log_level="ERROR")
+    raise typer.Exit(run(work, log_level="ERROR"))
 
 
 async def _carry_out(
