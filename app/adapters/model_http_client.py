@@ -5,10 +5,13 @@ does in its own way is its `Wire`.
 """
 
 import asyncio
+import sys
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from importlib.util import find_spec
+from typing import Any, Protocol, cast
 
 import httpx
 
@@ -122,14 +125,22 @@ class HttpModelClient:
         self._timeouts = timeouts or ModelTimeouts()
         self._retries = retries or RetryPolicy()
         self._words = ErrorWords(server.name, api_key=api_key)
-        self._http = httpx.AsyncClient(
-            headers={**wire.headers(api_key), "Accept-Encoding": "identity"},
+        self._headers = {
+            "User-Agent": "gob",
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            **wire.headers(api_key),
+            **_sign_in(self._url),
+        }
+        # Reading has no limit here: the deadlines of `_events` are the only ones.
+        timeout = httpx.Timeout(self._timeouts.connect_s, read=None)
+        self._extensions = {"timeout": timeout.as_dict()}
+        _forget_sniffio()
+        # The transport alone: a client's cookies, redirects and hooks are a fifth of a call.
+        self._http = httpx.AsyncHTTPTransport(
             # Reading all certificates takes 30 ms, and plain HTTP has no use for them.
             verify=self._url.scheme == "https",
-            # Reading has no limit here: the deadlines of `_events` are the only ones.
-            timeout=httpx.Timeout(self._timeouts.connect_s, read=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            follow_redirects=False,
             trust_env=False,
         )
 
@@ -166,7 +177,7 @@ class HttpModelClient:
         return self._words.with_cure(error, cure) if cure else error
 
     def _outgoing(self, request: ModelRequest) -> httpx.Request:
-        headers = {"Content-Type": "application/json"}
+        headers = dict(self._headers)
         if request.traceparent:
             headers["traceparent"] = request.traceparent
         try:
@@ -175,7 +186,13 @@ class HttpModelClient:
         except (TypeError, ValueError) as error:
             message = f"cannot be sent this request: {error}"
             raise self._words.error(ModelErrorKind.REJECTED, message) from error
-        return self._http.build_request("POST", self._url, content=body, headers=headers)
+        return httpx.Request(
+            "POST",
+            self._url,
+            headers=headers,
+            content=body,
+            extensions=self._extensions,
+        )
 
     async def _attempt(
         self, outgoing: httpx.Request, reader: AnswerReader, total_by: float
@@ -208,7 +225,7 @@ class HttpModelClient:
     ) -> AsyncGenerator[httpx.Response, None]:
         """A response that streams; any other answer raises its error."""
         async with asyncio.timeout_at(by):
-            response = await self._http.send(outgoing, stream=True)
+            response = await self._http.handle_async_request(outgoing)
         async with aclosing(response):
             if response.status_code != 200:
                 async with asyncio.timeout_at(by):
@@ -231,8 +248,7 @@ class HttpModelClient:
         """What the reader makes of the stream; TimeoutError when the next part takes too long."""
         now = asyncio.get_running_loop().time
         lines = self._wire.lines()
-        is_encoded = "content-encoding" in response.headers
-        chunks = response.aiter_bytes() if is_encoded else response.aiter_raw()
+        chunks = _chunks(response)
         by = first_by
         while (chunk := await _next_chunk(chunks, min(by, total_by))) is not None:
             payloads = lines.feed(chunk)
@@ -277,6 +293,31 @@ def _endpoint(base_url: str, path: str) -> httpx.URL:
         message = f"{base_url!r} should start with http:// or https:// and name a host"
         raise ValueError(message)
     return url.copy_with(path=f"{url.path.rstrip('/')}{path}")
+
+
+def _sign_in(url: httpx.URL) -> Mapping[str, str]:
+    """The name and password that an address may hold, as a header (RFC 7617)."""
+    if not url.userinfo:
+        return {}
+    words = b64encode(f"{url.username}:{url.password}".encode()).decode()
+    return {"Authorization": f"Basic {words}"}
+
+
+def _forget_sniffio() -> None:
+    """Let httpcore know at once that sniffio is not installed.
+
+    httpcore 1.0 tries to import it four times a request, which searches all of `sys.path` and is
+    a fifth of a call; the answer is asyncio in any case. May go when httpcore no longer asks.
+    """
+    if find_spec("sniffio") is None:
+        cast("dict[str, Any]", sys.modules)["sniffio"] = None
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; past the layers that would count and cut it again."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return aiter(cast("httpx.AsyncByteStream", response.stream))
 
 
 async def _beginning(response: httpx.Response) -> bytes:
