@@ -7,10 +7,10 @@ skips the test loudly; with CI=true it fails.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -19,6 +19,7 @@ import redis
 
 from tests.server_processes import PostgresServer, RedisServer, ServerMissing, find_server
 
+T = TypeVar("T")
 _STARTED = pytest.StashKey[dict[str, str]]()
 
 
@@ -33,10 +34,19 @@ def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a fresh, empty database, dropped after the test."""
     name = f"test_{uuid4().hex}"
-    # template0 is copied file by file: 30 ms, and nobody can be connected to it.
-    _run_sql(postgres_server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+    create_database(postgres_server, name)
     yield postgres_server.url(name)
-    _run_sql(postgres_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    drop_database(postgres_server, name)
+
+
+def create_database(server: PostgresServer, name: str, template: str = "template0") -> None:
+    """Make a database as a copy of one that nobody is connected to."""
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+
+
+def drop_database(server: PostgresServer, name: str) -> None:
+    """Remove a database, whoever is connected to it."""
+    run_sql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +111,8 @@ def _server(role: str, config: pytest.Config) -> str:
     return str(needed(role, config, lambda: find_server(role)))
 
 
-def _run_sql(server: PostgresServer, statement: str) -> None:
-    """Run one statement; in a thread, since a test's own loop may be current here."""
+def run_sql(server: PostgresServer, statement: str) -> None:
+    """Run one statement."""
 
     async def run() -> None:
         connection = await asyncpg.connect(server.url("postgres"), timeout=30)
@@ -111,5 +121,10 @@ def _run_sql(server: PostgresServer, statement: str) -> None:
         finally:
             await connection.close(timeout=10)
 
+    in_thread(run())
+
+
+def in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """Await it in a thread, since a test's own loop may be current here."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result()
+        return thread.submit(asyncio.run, work).result()

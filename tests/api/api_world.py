@@ -20,9 +20,10 @@ from domain.events.feed import WorkspaceFeed
 from domain.kernel.tracing import TraceContext
 from domain.models.prices import Prices
 from domain.runs.runner import Runner
-from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
+from tests.api.served import served_schema
+from tests.databases import new_sqlite
 from tests.domain.task_world import tasks_over
 from tests.fakes import Act
 from tests.run_world import RunWorld, ledger_tools, run_world
@@ -124,7 +125,7 @@ async def api_world(
     folder: Path, *, prices: Prices | None = None
 ) -> AsyncGenerator[ApiWorld, None]:
     """Build the world on a new SQLite database."""
-    options = DatabaseOptions(url=f"sqlite:///{folder / 'gob.db'}", migrates_at_start=True)
+    options = DatabaseOptions(url=new_sqlite(folder), migrates_at_start=False)
     async with (
         open_database(options) as database,
         run_world(database, prices=prices) as runs,
@@ -146,5 +147,5 @@ async def api_world(
             server=StaticServer(),
             clock=runs.clock,
         )
-        engine = GraphQLEngine(build_schema(), on_denied=RequestContext.note_denied)
+        engine = GraphQLEngine(served_schema(), on_denied=RequestContext.note_denied)
         yield ApiWorld(runs=runs, runner=runner, services=services, engine=engine)

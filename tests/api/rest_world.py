@@ -4,19 +4,16 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-from graphql import GraphQLSchema
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from starlette.types import Scope as AsgiScope
 
 from app.auth import Authenticator
 from app.edge import Edge
-from app.graphql.engine import graphql_schema
 from app.middleware.origins import OriginPolicy
 from app.middleware.tracing import trace_of
 from app.middleware.unknown import http_error_answers
@@ -24,9 +21,9 @@ from app.rest.api import all_endpoints
 from app.rest.door import rest_routes
 from domain.access.scopes import Principal, Scope
 from domain.models.prices import Prices
-from resolvers.root import build_schema
 from resolvers.services import RequestContext
 from tests.api.api_world import ApiWorld, api_world
+from tests.api.served import served_core
 from tests.fakes import Act
 from tests.openapi_answers import DescribedAnswers
 
@@ -121,11 +118,6 @@ def events_of(response: httpx.Response) -> Sequence[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
-@cache
-def _words() -> GraphQLSchema:
-    return graphql_schema(build_schema())
-
-
 @asynccontextmanager
 async def rest_world(
     folder: Path, *, prices: Prices | None = None
@@ -143,7 +135,7 @@ async def rest_world(
             return RequestContext.of(api.services, principal, trace_of(scope))
 
         routes = rest_routes(
-            all_endpoints(_words()),
+            all_endpoints(served_core()),
             authenticate=authenticator,
             context_for=context_for,
         )

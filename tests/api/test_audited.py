@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from domain.kernel.tracing import new_trace
-from resolvers.root import build_schema
 from schema.access import Needs
 from schema.ids import Kind
 from tests.api.schema_walk import Walk
+from tests.api.served import served_core
 from tests.api.two_workspaces import (
     House,
     Workspace,
@@ -145,13 +145,11 @@ class World:
 async def world(tmp_path: Path) -> AsyncGenerator[World, None]:
     async with open_house(tmp_path) as house:
         workspace = await make_workspace(house, "First")
-        yield World(house=house, workspace=workspace, walk=Walk(build_schema()._schema))
+        yield World(house=house, workspace=workspace, walk=Walk(served_core()))
 
 
 def test_every_mutation_of_the_schema_has_its_deed():
-    mutations = {
-        name for kind, name, _ in Walk(build_schema()._schema).roots() if kind == "mutation"
-    }
+    mutations = {name for kind, name, _ in Walk(served_core()).roots() if kind == "mutation"}
 
     assert {deed.mutation for deed in DEEDS} == mutations
 

@@ -16,9 +16,9 @@ import orjson
 import pytest
 
 from domain.events.cursors import encode_cursor
-from resolvers.root import build_schema
 from schema.ids import Kind
 from tests.api.schema_walk import Place, Sort, Walk
+from tests.api.served import served_core
 from tests.api.two_workspaces import (
     DEADLINE_S,
     GLOBAL_ID,
@@ -76,7 +76,7 @@ async def crawl(tmp_path: Path) -> AsyncGenerator[Crawl, None]:
     async with open_house(tmp_path) as house:
         first = await make_workspace(house, "First")
         second = await make_workspace(house, "Second")
-        walk = Walk(build_schema()._schema)
+        walk = Walk(served_core())
         secrets = await secrets_of(house, walk, first)
         yield Crawl(house=house, walk=walk, first=first, second=second, secrets=secrets)
 

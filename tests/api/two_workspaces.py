@@ -19,9 +19,10 @@ from app.main import services_of
 from app.settings import load_settings
 from domain.access.scopes import Principal
 from domain.kernel.tracing import new_trace
-from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 from schema.ids import Kind
+from tests.api.served import served_schema
+from tests.databases import new_sqlite
 
 NO_LIMITS = Limits(
     document_chars=10**7,
@@ -132,8 +133,9 @@ async def open_house(folder: Path) -> AsyncGenerator[House, None]:
     settings = load_settings(
         {"DATA_DIR": str(folder), "MODEL_PROVIDER": "simulated"}, Path("/dev/null")
     )
+    assert settings.db_url == new_sqlite(folder)
     async with open_container(settings, Role.EMBEDDED) as container:
-        schema = build_schema()
+        schema = served_schema()
         gate = Gate(schema._schema, limits=NO_LIMITS)
         engine = GraphQLEngine(schema, gate, on_denied=RequestContext.note_denied)
         services = services_of(container, ServerSelf(container))

@@ -17,6 +17,7 @@ from domain.behavior.patch import adjusted, diff
 from domain.behavior.rules import Rules, read, strongest_first, written
 from domain.kernel.errors import GobError
 from domain.kernel.validation import validated
+from tests.databases import new_sqlite
 from tests.domain.behavior_world import HOUR_US, BehaviorWorld, behavior_world
 
 LATER_US = 1_700_000_000_000_000 + HOUR_US
@@ -114,6 +115,6 @@ def test_after_any_patches_every_version_can_be_had_back_byte_for_byte(
 
 async def on_new_database(story: Callable[[BehaviorWorld], Coroutine[Any, Any, None]]) -> None:
     with TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'gob.db'}"
-        async with open_database(DatabaseOptions(url=url, migrates_at_start=True)) as database:
+        options = DatabaseOptions(url=new_sqlite(Path(folder)), migrates_at_start=False)
+        async with open_database(options) as database:
             await story(await behavior_world(database))

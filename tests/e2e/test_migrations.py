@@ -89,11 +89,11 @@ async def test_a_migrated_postgres_serves(tmp_path: Path, postgres_url: str):
     assert run["status"] == "SUCCEEDED"
 
 
-async def test_data_of_the_revision_before_is_kept(tmp_path: Path, database_url: str):
-    await make_old(database_url)
+async def test_data_of_the_revision_before_is_kept(tmp_path: Path, empty_database_url: str):
+    await make_old(empty_database_url)
 
-    migrated = run_gob(tmp_path, "migrate", settings={"DB_URL": database_url})
-    with GobProcess(tmp_path, {"DB_URL": database_url}) as gob:
+    migrated = run_gob(tmp_path, "migrate", settings={"DB_URL": empty_database_url})
+    with GobProcess(tmp_path, {"DB_URL": empty_database_url}) as gob:
         async with Client.of(gob) as client:
             seen = await client.ask(
                 "{ viewer { workspace { name } }"
@@ -109,8 +109,8 @@ async def test_data_of_the_revision_before_is_kept(tmp_path: Path, database_url:
     assert run["status"] == "SUCCEEDED"
 
 
-async def test_of_two_that_migrate_at_once_one_does_it(tmp_path: Path, database_url: str):
-    printed = await migrate_twice(tmp_path, {"DB_URL": database_url})
+async def test_of_two_that_migrate_at_once_one_does_it(tmp_path: Path, empty_database_url: str):
+    printed = await migrate_twice(tmp_path, {"DB_URL": empty_database_url})
 
     assert printed == [
         ["The database is up to date."],
