@@ -73,6 +73,21 @@ async def test_the_address_leads_a_browser_to_graphiql_which_works_without_a_key
     assert viewed.json()["data"]["viewer"]["workspace"]["name"] == "Default"
 
 
+async def test_the_server_names_the_model_providers_that_wait_to_be_set_up(gob: GobProcess):
+    async with Client.of(gob) as client:
+        seen = await client.ask("{ serverInfo { offline modelProviders { name configured } } }")
+
+    providers = seen["serverInfo"]["modelProviders"]
+    assert seen["serverInfo"]["offline"] is True
+    assert {each["name"] for each in providers if each["configured"]} == {"offline", "simulated"}
+    assert {each["name"] for each in providers if not each["configured"]} == {
+        "openai",
+        "anthropic",
+        "ollama",
+        "providers",
+    }
+
+
 async def test_an_instruction_runs_a_tool_and_is_waited_for(gob: GobProcess):
     async with Client.of(gob) as client:
         run = await client.execute(CALCULATE, waitSeconds=30)

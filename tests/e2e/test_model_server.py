@@ -33,7 +33,13 @@ from tests.ports.scripted_server import ScriptedServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODEL_KEY = "sk-scripted-1234567890abcdef"
-WIRES = ("openai", "anthropic", "ollama")
+WIRES = (
+    pytest.param("openai", "openai", "scripted-1", id="openai"),
+    pytest.param("anthropic", "anthropic", "scripted-1", id="anthropic"),
+    pytest.param("ollama", "ollama", "scripted-1", id="ollama"),
+    pytest.param("providers", "openai", "openai-chat:m", id="providers"),
+)
+"""A provider, the wire it speaks, and a model of it."""
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HALF_CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "x"\n\n'
 
@@ -63,6 +69,7 @@ async def gob(
         "ANTHROPIC_BASE_URL": speakers["anthropic"].base_url,
         "ANTHROPIC_API_KEY": MODEL_KEY,
         "OLLAMA_BASE_URL": speakers["ollama"].base_url,
+        "GROQ_API_KEY": MODEL_KEY,
         "MODEL_NAME": "scripted-1",
         "MODEL_MAX_RETRIES": "1",
     }
@@ -118,10 +125,9 @@ async def test_the_server_says_which_providers_are_set_up(client: Client):
 
     assert (seen["serverInfo"]["offline"], seen["serverInfo"]["hint"]) == (False, None)
     providers = {each.pop("name"): each for each in seen["serverInfo"]["modelProviders"]}
-    assert providers["openai"] == {"configured": True, "models": ["scripted-1"]}
-    assert providers["offline"] == {"configured": True, "models": []}
-    assert providers["anthropic"] == {"configured": False, "models": []}
-    assert providers["ollama"] == {"configured": False, "models": []}
+    assert providers.pop("openai") == {"configured": True, "models": ["scripted-1"]}
+    assert set(providers) == {"anthropic", "ollama", "providers", "offline", "simulated"}
+    assert all(each == {"configured": True, "models": []} for each in providers.values())
 
 
 async def test_the_model_server_gets_key_model_trace_and_tools(
@@ -258,11 +264,12 @@ async def test_a_refusal_of_the_model_server_is_not_tried_again(
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("name", WIRES)
+@pytest.mark.parametrize(("name", "wire", "model"), WIRES)
 async def test_a_tool_call_goes_there_and_back_on_each_wire(
-    client: Client, speakers: Mapping[str, ScriptedServer], name: str
+    *, client: Client, speakers: Mapping[str, ScriptedServer], name: str, wire: str, model: str
 ):
-    speakers[name].script(
+    speaker = speakers[wire]
+    speaker.script(
         Reason("Add."),
         Say("Let me see."),
         Call("calculate", '{"expression": "2*21"}'),
@@ -270,24 +277,24 @@ async def test_a_tool_call_goes_there_and_back_on_each_wire(
         Usage(7, 3),
         Done(),
     )
-    speakers[name].answer("It is 42.")
+    speaker.answer("It is 42.")
 
-    model = {"provider": name, "name": "scripted-1"}
-    run = await client.execute("What is 2*21?", model=model, waitSeconds=30)
+    asked = {"provider": name, "name": model}
+    run = await client.execute("What is 2*21?", model=asked, waitSeconds=30)
 
     assert (run["status"], run["output"], run["error"]) == ("SUCCEEDED", "It is 42.", None)
     usage = {"inputTokens": 14, "outputTokens": 6, "modelCalls": 2, "toolCalls": 1}
     assert run["usage"] == usage
-    told = json.dumps(speakers[name].requests[1].body["messages"])
+    told = json.dumps(speaker.requests[1].body["messages"])
     assert r"{\"value\":42,\"text\":\"42\"}" in told
 
 
-@pytest.mark.parametrize("name", WIRES)
+@pytest.mark.parametrize(("name", "wire", "model"), WIRES)
 async def test_a_cancelled_run_leaves_its_model_in_mid_stream_and_keeps_what_it_said(
-    client: Client, speakers: Mapping[str, ScriptedServer], name: str
+    *, client: Client, speakers: Mapping[str, ScriptedServer], name: str, wire: str, model: str
 ):
-    speakers[name].script(Say("As I was "), Endless(pause_s=0.005))
-    run = await client.execute("Talk", model={"provider": name, "name": "scripted-1"})
+    speakers[wire].script(Say("As I was "), Endless(pause_s=0.005))
+    run = await client.execute("Talk", model={"provider": name, "name": model})
     await client.events_until(run["id"], is_delta)
 
     answer = await client.cancel(run["id"], "enough")
@@ -295,7 +302,7 @@ async def test_a_cancelled_run_leaves_its_model_in_mid_stream_and_keeps_what_it_
     assert answer["run"]["status"] == "CANCELLED"
     assert answer["run"]["output"].replace("more ", "") == "As I was "
     async with asyncio.timeout(30):
-        await speakers[name].requests[0].disconnected.wait()
+        await speakers[wire].requests[0].disconnected.wait()
 
 
 async def test_a_model_server_that_is_gone_fails_the_run(tmp_path: Path):
