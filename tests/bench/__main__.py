@@ -24,6 +24,7 @@ from tests.bench.processes import (
 from tests.bench.runs import measure_runs
 from tests.bench.starts import measure_starts
 from tests.bench.streams import measure_held, measure_tokens
+from tests.bench.wires import measure_wires
 from tests.bench.writes import measure_writes
 from tests.server_processes import PostgresServer, RedisServer, ServerMissing, find_server
 
@@ -68,6 +69,7 @@ def _measures(asked: argparse.Namespace | None) -> Mapping[str, Callable[[], lis
             WideServer,
             lambda ours, bare: measure_held(ours, bare, streams=500 if is_full else 200),
         ),
+        "wires": lambda: _run(lambda: measure_wires(rounds=rounds)),
         "writes": lambda: _run(lambda: measure_writes(rounds=rounds)),
     }
 
