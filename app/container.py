@@ -219,7 +219,7 @@ class _Services:
         self.behavior = BehaviorService(
             database, store=self.store, audit=self.audit, clock=clock, ids=self._ids
         )
-        self.models = model_clients(settings)
+        self.models = model_clients(settings, clock)
         folders = WorkspaceFolders(settings.workspace_files)
         self.conversations = ConversationService(database, clock, self._ids, audit=self.audit)
         self.memory = MemoryService(

@@ -10,6 +10,7 @@ from app.failures import StartRefused
 from app.model_prices import read_prices
 from app.settings import ModelProvider, Settings
 from app.settings_model import ANTHROPIC_ADDRESS, OPENAI_ADDRESS
+from domain.kernel.ports import Clock
 from domain.models.limits import GatedModelClient, ProviderGate, ProviderLimits
 from domain.models.ports import ModelClient, ModelError
 from domain.models.prices import FREE_PROVIDERS, Prices
@@ -32,21 +33,23 @@ CURES: Mapping[str, str] = {
 """What it takes to use a provider that is not set up."""
 
 
-def model_clients(settings: Settings) -> ModelProviders:
+def model_clients(settings: Settings, clock: Clock | None = None) -> ModelProviders:
     """Build a client of every provider that can be used; the default is MODEL_PROVIDER."""
+    clock = clock or SystemClock()
     clients = [
-        _gated(client_of(each, settings), settings) for each in settings.configured_providers
+        _gated(client_of(each, settings, clock), settings, clock)
+        for each in settings.configured_providers
     ]
     default = ModelRef(provider=settings.model_provider, name=settings.default_model)
     return ModelProviders(clients, default=default, prices=model_prices(settings), cures=CURES)
 
 
-def _gated(client: ModelClient, settings: Settings) -> ModelClient:
+def _gated(client: ModelClient, settings: Settings, clock: Clock) -> ModelClient:
     """Put a gate in front of what may be pressed too hard."""
     if client.name in FREE_PROVIDERS:
         return client
     limits = provider_limits(client.name, settings)
-    return GatedModelClient(client, ProviderGate(client.name, limits, SystemClock()))
+    return GatedModelClient(client, ProviderGate(client.name, limits, clock))
 
 
 def provider_limits(provider: str, settings: Settings) -> ProviderLimits:
@@ -73,11 +76,13 @@ def model_prices(settings: Settings) -> Prices:
     )
 
 
-def client_of(provider: ModelProvider, settings: Settings) -> ModelClient:
+def client_of(
+    provider: ModelProvider, settings: Settings, clock: Clock | None = None
+) -> ModelClient:
     """A client of this provider with the addresses, keys and time limits of the settings."""
     match provider:
         case ModelProvider.OFFLINE:
-            return OfflineModelClient()
+            return OfflineModelClient(clock or SystemClock())
         case ModelProvider.SIMULATED:
             return SimulatedModelClient()
         case ModelProvider.OPENAI | ModelProvider.ANTHROPIC | ModelProvider.OLLAMA:

@@ -1,7 +1,10 @@
 """The offline planner as a model: it streams like one and says that it is none."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
 
+from domain.kernel.moments import EPOCH
+from domain.kernel.ports import Clock
 from domain.models.matching import ToolIndex
 from domain.models.planner import Answer, PlannedCall, next_move
 from domain.models.ports import (
@@ -20,19 +23,23 @@ from domain.models.tokens import count_context_words, count_words, split_words
 class OfflineModelClient:
     """Turns instructions into tool calls without a language model; needs nothing at all."""
 
-    def __init__(self, *, name: str = "offline") -> None:
+    def __init__(self, clock: Clock, *, name: str = "offline") -> None:
         self.name = name
+        self._clock = clock
         self._index = ToolIndex(())
 
     async def aclose(self) -> None:
         """Nothing is held open."""
+
+    def _now(self) -> datetime:
+        return EPOCH + timedelta(microseconds=self._clock.now_us())
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield the next call of the plan or the closing words; never fails."""
         # Reading the schemas of all tools costs more than a plan, and they seldom change.
         if not self._index.holds(request.tools):
             self._index = ToolIndex(request.tools)
-        move = next_move(request.messages, self._index)
+        move = next_move(request.messages, self._index, now=self._now())
         if isinstance(move, PlannedCall):
             yield ToolCallReady(_call(move, request))
             said = move.arguments

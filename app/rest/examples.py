@@ -26,7 +26,7 @@ RUN: Json = {
     "statusReason": None,
     "instruction": "What is 12% of 300?",
     "inputs": {},
-    "output": "calculate: value 36, text 36.",
+    "output": "12 / 100 * 300 = 36",
     "error": None,
     "depth": 0,
     "attempt": 1,

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
+from domain.models.earlier import RESULT_KEYS, parsed, unwrapped
+from domain.models.fences import INLINE_CHARS, fenced, in_line
 from domain.models.parameters import Kind, Parameter, parameters_of
 from domain.models.ports import ChatMessage, ToolSpec
+from domain.models.tellings import told
 
-_INLINE_CHARS = 120
-_SHOWN_CHARS = 4_000
-_RESULT_KEYS = ("text", "content", "result", "value", "output")
 _EXAMPLES: Mapping[Kind, Any] = {
     Kind.OBJECT: {"key": "value"},
     Kind.LIST: [1, 2, 3],
@@ -23,54 +24,77 @@ _EXAMPLES: Mapping[Kind, Any] = {
     Kind.NUMBER: 1.5,
     Kind.BOOLEAN: True,
     Kind.ZONE: "Europe/Berlin",
+    Kind.PATTERN: "%A, %d %B %Y",
     Kind.PATH: "notes.txt",
     Kind.TEXT: "some text",
 }
-_CONNECT = (
-    "To have a language model answer, set MODEL_PROVIDER=openai with OPENAI_API_KEY, or point "
-    "OPENAI_BASE_URL at any OpenAI-compatible server."
+CONNECT = (
+    "To have a language model answer, set MODEL_PROVIDER to openai, anthropic or ollama; "
+    "docs/howto/connect-a-model.md tells how."
 )
+"""How to get a language model."""
 
 
-def final_answer(results: Sequence[ChatMessage]) -> str:
-    """The results of all steps, in order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """A result with the arguments of its call."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    message: ChatMessage
+
+
+def final_answer(messages: Sequence[ChatMessage]) -> str:
+    """The results of all steps since the last instruction, in order."""
+    results = _results(messages)
     if len(results) == 1:
         return _result(results[0])
     return "\n".join(f"{place}. {_result(each)}" for place, each in enumerate(results, 1))
 
 
 def failed_answer(
-    results: Sequence[ChatMessage], undone: Sequence[str], *, unusable: bool = False
+    messages: Sequence[ChatMessage], undone: Sequence[str], *, unusable: bool = False
 ) -> str:
     """What was done, what failed, and what was therefore not done."""
-    lines = [_result(each) for each in results]
+    lines = [_result(each) for each in _results(messages)]
     if unusable:
         lines.append(f"That result is nothing that {undone[0]} could work on, so I stopped there.")
-    else:
-        lines.append("I stopped there." if undone else "Nothing else was left to do.")
+    elif undone:
+        lines.append("I stopped there.")
     if undone:
         lines.append(f"Not done: {', '.join(undone)}.")
     return "\n".join(lines)
+
+
+def _results(messages: Sequence[ChatMessage]) -> list[_Result]:
+    asked: dict[str, str] = {}
+    found: list[_Result] = []
+    for message in messages:
+        if message.role == "user":
+            found.clear()
+        asked |= {call.id: call.arguments for call in message.tool_calls}
+        if message.role == "tool":
+            arguments: object = parsed(asked.get(message.tool_call_id or "", "{}"))
+            is_object = isinstance(arguments, dict)
+            given = cast("dict[str, Any]", arguments) if is_object else dict[str, Any]()
+            name = message.tool_name or "the tool"
+            found.append(_Result(name=name, arguments=given, message=message))
+    return found
 
 
 def declined(reason: str, nearest: Sequence[ToolSpec], tools: Sequence[ToolSpec]) -> str:
     """Why nothing was done, what comes closest, and how to connect a language model."""
     introduction = (
         "I am the offline planner: no language model is connected, so I only carry out "
-        f"instructions that clearly name one of my tools. I did nothing, because {reason}."
+        f"instructions that clearly mean one of my tools. I did nothing, because {reason}."
     )
     lines = [introduction]
     shown = tuple(nearest[:3]) or tuple(tools[:3])
     if shown:
         lines.append("The closest tools are:" if nearest else "Some of my tools are:")
         lines.extend(f"- {_invitation(tool)}" for tool in shown)
-    lines.append(_CONNECT)
+    lines.append(CONNECT)
     return "\n".join(lines)
-
-
-def needs_more(tool: ToolSpec, missing: Sequence[str]) -> str:
-    """What a tool still has to be told."""
-    return f"{tool.name} also needs {' and '.join(missing)}"
 
 
 def _invitation(tool: ToolSpec) -> str:
@@ -98,43 +122,39 @@ def _example(parameter: Parameter) -> Any:
     return _EXAMPLES[parameter.kind]
 
 
-def usable_result(content: str) -> Any:
-    """A result as the next step can take it; None if there is nothing in it."""
-    value = _unwrapped(_parsed(content))
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return next((fields[key] or None for key in _RESULT_KEYS if key in fields), fields or None)
-    return value or None
-
-
-def _result(message: ChatMessage) -> str:
-    name = message.tool_name or "the tool"
+def _result(result: _Result) -> str:
+    message = result.message
     if message.failed:
-        return f"{name} failed: {message.content.strip() or 'it gave no reason.'}"
-    return _spoken(name, _unwrapped(_parsed(message.content)))
+        return f"{result.name} failed: {message.content.strip() or 'it gave no reason.'}"
+    value = parsed(message.content)
+    said = told(result.name, result.arguments, value)
+    return _spoken(result.name, unwrapped(value)) if said is None else said
 
 
 def _spoken(name: str, value: object) -> str:
     if value is None or value in ("", [], {}):
         return f"{name} found nothing to return."
     if isinstance(value, str):
-        is_short = len(value) <= _INLINE_CHARS and "\n" not in value
-        return f"{name}: {value}" if is_short else f"{name} returned:\n{_fenced(value, '')}"
-    if isinstance(value, dict) and (told := _told(name, cast("dict[str, Any]", value))):
-        return told
+        line = in_line(value)
+        return f"{name} returned:\n{fenced(value, '')}" if line is None else f"{name}: {line}"
+    if isinstance(value, dict) and (said := _told(name, cast("dict[str, Any]", value))):
+        return said
     if not isinstance(value, dict | list):
         return f"{name}: {json.dumps(value)}."
+    line = in_line(cast("object", value))
+    if line is not None:
+        return f"{name}: {line}"
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    return f"{name} returned:\n{_fenced(text, 'json')}"
+    return f"{name} returned:\n{fenced(text, 'json')}"
 
 
 def _told(name: str, fields: Mapping[str, Any]) -> str | None:
     """A result of plain fields: in one line, or its text fenced and the rest in a line."""
     long_ones = [key for key, value in fields.items() if isinstance(value, str) and "\n" in value]
-    if len(long_ones) == 1 and long_ones[0] in _RESULT_KEYS:
+    if len(long_ones) == 1 and long_ones[0] in RESULT_KEYS:
         rest = {key: value for key, value in fields.items() if key != long_ones[0]}
         if (line := _inline(rest)) is not None:
-            return f"{name} returned ({line}):\n{_fenced(fields[long_ones[0]], '')}"
+            return f"{name} returned ({line}):\n{fenced(fields[long_ones[0]], '')}"
     line = _inline(fields)
     return None if line is None else f"{name}: {line}."
 
@@ -145,7 +165,7 @@ def _inline(fields: Mapping[str, Any]) -> str | None:
         return None
     parts = (f"{name.replace('_', ' ')} {_scalar(value)}" for name, value in fields.items())
     line = ", ".join(parts)
-    return line if len(line) <= 2 * _INLINE_CHARS and "\n" not in line else None
+    return line if len(line) <= 2 * INLINE_CHARS and "\n" not in line else None
 
 
 def _has_parts(value: object) -> bool:
@@ -156,26 +176,3 @@ def _scalar(value: object) -> str:
     if value is None or value in ([], {}):
         return "none"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _fenced(text: str, language: str) -> str:
-    fence = "````" if "```" in text else "```"
-    shown = text[:_SHOWN_CHARS]
-    note = f"\n({len(shown):,} of {len(text):,} characters shown.)" if shown != text else ""
-    return f"{fence}{language}\n{shown}\n{fence}{note}"
-
-
-def _parsed(content: str) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return content
-
-
-def _unwrapped(value: Any) -> Any:
-    """The value of an object that holds nothing else than a result."""
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        if len(fields) == 1 and next(iter(fields)) in _RESULT_KEYS:
-            return next(iter(fields.values()))
-    return cast("Any", value)

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from domain.models.draft import EVIDENCE, Draft, Earlier, Scene
 from domain.models.literals import PATH, URL, Reading
 from domain.models.parameters import Kind, Parameter
-from domain.models.values import EVIDENCE, Draft, fits, take_typed, typed
+from domain.models.values import fits, take_typed, typed
 from domain.models.wording import STOP_WORDS, stem, word_set
 
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 _EARLIER = re.compile(
-    r"\b(?:it|its|them|the (?:result|output|text|content|file|table))\b"
-    r"|\b(?:this|that)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in)\b)",
+    r"\b(?:it|its|them|(?:the|that|this|its) (?:results?|outputs?|text|contents?|file|table|answer|"
+    r"value|values|numbers?|rows|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
+    r"decoded \w+|encoded \w+|matches|document|object))\b"
+    r"|\b(?:this|that|those|these)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in|from|by)\b)",
     re.IGNORECASE,
 )
 _LEAD_NOUN = re.compile(
@@ -26,6 +29,8 @@ _TEXT_NOUNS = frozenset({"text", "string", "phrase", "sentence", "title"})
 _OPENERS = frozenset({"of", "in", "for", "from", "on", "with", "to"})
 _ROLES: Mapping[str, frozenset[str]] = {
     "with": frozenset({"replacement", "new", "by"}),
+    "for": frozenset({"replacement", "new", "by"}),
+    "replace": frozenset({"find", "old"}),
     "by": frozenset({"replacement", "new", "by"}),
     "in": frozenset({"text", "content", "source", "document", "input"}),
     "of": frozenset({"text", "content", "source", "document", "input"}),
@@ -34,11 +39,25 @@ _ROLES: Mapping[str, frozenset[str]] = {
     "into": frozenset({"to", "target", "path", "destination"}),
     "as": frozenset({"name", "title", "pattern", "format"}),
 }
+_FROM_EARLIER = frozenset(
+    {Kind.TEXT, Kind.OBJECT, Kind.LIST, Kind.JSON, Kind.NUMBER, Kind.INTEGER, Kind.MOMENT}
+)
+_UNSAID = frozenset({Kind.TEXT, Kind.OBJECT, Kind.LIST, Kind.JSON})
+_WORD_OR_QUOTE = r"(?:\0+|[^\s\0,]+)"
+_REPLACE = re.compile(
+    r"\b(?:replace|replacing|change|substitute|swap|exchange|turn)\s+(?:out\s+)?"
+    r"(?:(?:every|each|all|any|the)\s+)*(?:(?:occurrences?|instances?)\s+of\s+|words?\s+|text\s+|letters?\s+|string\s+)?"
+    rf"(?P<find>{_WORD_OR_QUOTE})\s+(?:with|by|for|to|into)\s+(?:(?:the|a)\s+)?"
+    rf"(?:words?\s+|text\s+|letters?\s+)?(?P<by>{_WORD_OR_QUOTE})",
+    re.IGNORECASE,
+)
+_REMOVE = re.compile(
+    r"\b(?:remove|strip|drop|delete|cut|erase)\s+(?:out\s+)?(?:(?:every|each|all|any|the)\s+)*"
+    r"(?:(?:occurrences?|instances?)\s+of\s+|words?\s+|letters?\s+)?"
+    r"(?P<find>\0+|\S+)\s+(?=from\b|in\b|out\b)",
+    re.IGNORECASE,
+)
 _LEADING = STOP_WORDS | word_set("make give get create generate tell show what's find run use")
-
-
-class Earlier:
-    """Stands for the result of the step before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +78,26 @@ def fill(
     reading: Reading,
     *,
     explained: frozenset[str],
-    has_earlier: bool = False,
+    scene: Scene,
 ) -> Filling:
     """Find a value for each parameter; `explained` are stems that belong to the tool itself.
 
-    With `has_earlier`, words such as "it" stand for the result of the step before.
+    After an earlier step, words such as "it" stand for its result.
     """
-    draft = Draft(parameters=parameters, reading=reading.copy())
+    draft = Draft(parameters=parameters, reading=reading.copy(), scene=scene)
     for parameter in parameters:
         _take_named(draft, parameter)
     by_need = sorted(parameters, key=lambda each: (not each.required, _ORDER[each.kind]))
     for parameter in by_need:
         if parameter.name not in draft.values:
             take_typed(draft, parameter)
-    if has_earlier:
+    _take_replacement(draft)
+    _take_quotes(draft)
+    if scene.has_earlier:
         _take_earlier(draft)
     _take_texts(draft, explained)
+    if scene.has_earlier:
+        _take_unsaid(draft)
     required = (each.name for each in parameters if each.required)
     return Filling(
         values=draft.values,
@@ -106,23 +129,45 @@ def _take_named(draft: Draft, parameter: Parameter) -> None:
             reading.take_match(match)
     elif parameter.kind in (Kind.INTEGER, Kind.NUMBER):
         spoken = re.compile(
-            rf"(?<![\w]){name}\s+(?:of\s+|to\s+)?(?P<value>-?\d+(?:\.\d+)?)\b", re.IGNORECASE
+            rf"(?<![\w]){name}\s+(?:of\s+|to\s+)?(?P<value>-?\d+(?:\.\d+)?)\b(?!\s*%)",
+            re.IGNORECASE,
         )
         if (match := spoken.search(reading.bare)) is not None:
             draft.values[parameter.name] = typed(parameter, match["value"])
             reading.take_match(match)
 
 
-def _take_texts(draft: Draft, explained: frozenset[str]) -> None:
-    """Give quotes to the texts that are needed, by preposition or order; else the bare words."""
-    open_texts = [
-        each
-        for each in draft.parameters
-        if each.kind is Kind.TEXT and each.required and each.name not in draft.values
-    ]
+def _take_replacement(draft: Draft) -> None:
+    """Take `replace A with B`, quoted or not, and `remove A from ...`."""
+    open_texts = {each.name: each for each in draft.wants(Kind.TEXT)}
+    if not {"find", "replacement"} <= open_texts.keys():
+        return
+    bare = draft.reading.bare
+    if (match := _REPLACE.search(bare)) is not None:
+        draft.values["find"] = _said(draft, *match.span("find"))
+        draft.values["replacement"] = _said(draft, *match.span("by"))
+        draft.evidence += EVIDENCE[Kind.TEXT]
+    elif (match := _REMOVE.search(bare)) is not None:
+        draft.values["find"] = _said(draft, *match.span("find"))
+        draft.values["replacement"] = ""
+
+
+def _said(draft: Draft, start: int, end: int) -> str:
+    """Take a quote or a word from a place."""
+    for quote in tuple(draft.reading.quotes):
+        if quote.start == start:
+            return str(draft.reading.take(quote))
+    text = draft.reading.text[start:end]
+    draft.reading.take_span(start, end)
+    return text
+
+
+def _take_quotes(draft: Draft) -> None:
+    """Give quotes to the texts that are needed, by preposition or order."""
+    open_texts = draft.wants(Kind.TEXT)
     quoted = len(draft.reading.quotes)
     for quote in tuple(draft.reading.quotes):
-        before = re.search(r"(\w+)\s*$", draft.reading.text[: quote.start])
+        before = re.search(r"(\w+)\s*$", draft.reading.text[max(0, quote.start - 40) : quote.start])
         roles = _ROLES.get(before[1].lower() if before else "", frozenset())
         chosen = next((each for each in open_texts if roles & set(each.words)), None)
         if chosen is not None:
@@ -133,7 +178,13 @@ def _take_texts(draft: Draft, explained: frozenset[str]) -> None:
             draft.values[open_texts.pop(0).name] = draft.reading.take(quote)
     if len(draft.reading.quotes) < quoted:
         draft.evidence += EVIDENCE[Kind.TEXT]
-    if len(open_texts) == 1 and len([p for p in draft.parameters if p.required]) <= 2:
+
+
+def _take_texts(draft: Draft, explained: frozenset[str]) -> None:
+    """Give the bare words to the one text that is still needed."""
+    open_texts = draft.wants(Kind.TEXT)
+    is_simple = len([p for p in draft.parameters if p.required]) <= 3
+    if len(open_texts) == 1 and is_simple:
         _take_bare_text(draft, open_texts[0], explained)
 
 
@@ -177,9 +228,17 @@ def _text_start(bare: str, explained: frozenset[str], parameter: Parameter) -> i
 
 def _take_earlier(draft: Draft) -> None:
     """Let one missing value be the result of the step before, if the clause speaks of it."""
-    if draft.reading.quotes or draft.reading.json_values:
+    missing = draft.wants(*Kind)
+    if len(missing) != 1 or missing[0].kind not in _FROM_EARLIER:
         return
-    kinds = (Kind.TEXT, Kind.OBJECT, Kind.LIST, Kind.JSON)
-    missing = [p for p in draft.parameters if p.required and p.name not in draft.values]
-    if len(missing) == 1 and missing[0].kind in kinds and _EARLIER.search(draft.reading.bare):
-        draft.values[missing[0].name] = Earlier()
+    if (match := _EARLIER.search(draft.reading.bare)) is not None:
+        draft.values[missing[0].name] = Earlier(kind=missing[0].kind)
+        draft.evidence += EVIDENCE[Kind.TEXT]
+        draft.reading.take_match(match)
+
+
+def _take_unsaid(draft: Draft) -> None:
+    """Let the one missing text or value be the result of the step before, unsaid."""
+    missing = draft.wants(*Kind)
+    if len(missing) == 1 and missing[0].kind in _UNSAID and not draft.reading.quotes:
+        draft.values[missing[0].name] = Earlier(kind=missing[0].kind)

@@ -7,10 +7,9 @@ import json
 import re
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
-MEASURE_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 URL = re.compile(r"\bhttps?://[^\s'\"<>)\]]*[^\s'\"<>)\].,;:!?]")
 MOMENT = re.compile(
     r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])"
@@ -29,13 +28,12 @@ _OPENING = re.compile(
     r"|`(?P<code>[^`\n]+)`"
     r'|"(?P<double>(?:[^"\\]|\\.)*)"'
     r"|“(?P<curly>[^“”]*)”"
+    r"|„(?P<low>[^“”„]*)[”“]"
+    r"|«\s?(?P<angled>[^«»]*?)\s?»"
+    r"|(?<!\w)[\u2018\u201a](?P<slanted>[^\u2018\u201a\n]*?)[\u2019\u2018](?!\w)"
     r"|(?<!\w)'(?P<single>[^'\n]*(?:\w'\w[^'\n]*)*)'(?!\w)"
     r"|(?P<bracket>[\[{])",
     re.DOTALL,
-)
-_SEPARATOR = re.compile(
-    r"\s*;\s*|\s*\n\s*|\s*[,.]?\s+(?:and\s+)?(?:then|afterwards|after that)\b[,:]?\s+",
-    re.IGNORECASE,
 )
 _TAKEN = "\0"
 _MOST_BROKEN_BRACKETS = 50
@@ -55,13 +53,11 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        literals = _literals(text)
+        literals, bare = _parts(text)
         self.json_values = [each for each in literals if not isinstance(each.value, str)]
         self.quotes = [each for each in literals if isinstance(each.value, str)]
-        self.bare = text
+        self.bare = bare
         """The text with everything quoted, JSON or taken blanked out; its length never changes."""
-        for literal in (*self.json_values, *self.quotes):
-            self.take_span(literal.start, literal.end)
 
     def copy(self) -> "Reading":
         """The same reading, to be taken from without changing this one."""
@@ -101,6 +97,18 @@ class Reading:
     def take_span(self, start: int, end: int) -> None:
         """Take whatever stands here."""
         self.bare = f"{self.bare[:start]}{_TAKEN * (end - start)}{self.bare[end:]}"
+
+
+@lru_cache(maxsize=128)
+def _parts(text: str) -> tuple[tuple[Literal, ...], str]:
+    """The literals of a text, and the text with them blanked out."""
+    literals = _literals(text)
+    parts: list[str] = []
+    at = 0
+    for literal in literals:
+        parts += (text[at : literal.start], _TAKEN * (literal.end - literal.start))
+        at = literal.end
+    return tuple(literals), "".join([*parts, text[at:]])
 
 
 def _quote(match: re.Match[str]) -> Literal:
@@ -150,17 +158,3 @@ def _json_literal(text: str, bracket: re.Match[str]) -> Literal | None:
 def json_at(text: str, start: int) -> tuple[Any, int]:
     """The JSON value that begins here, and where it ends; ValueError if there is none."""
     return json.JSONDecoder().raw_decode(text, start)
-
-
-def split_clauses(text: str) -> list[str]:
-    """Steps of an instruction: one a line, or joined by "then"; quotes and JSON stay whole."""
-    if re.match(r"[^\n]*:[ \t]*\n", text):
-        return [text.strip()]
-    reading = Reading(text)
-    clauses: list[str] = []
-    start = 0
-    for separator in _SEPARATOR.finditer(reading.bare):
-        clauses.append(text[start : separator.start()])
-        start = separator.end()
-    clauses.append(text[start:])
-    return [clause.strip() for clause in clauses if clause.strip()]

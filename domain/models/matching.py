@@ -10,9 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from domain.models.mood import VERBS
 from domain.models.parameters import Parameter, parameters_of
 from domain.models.ports import ToolSpec
-from domain.models.wording import FILLERS, stem, stems, synonyms
+from domain.models.spelling import respelled
+from domain.models.steps import LeadWord
+from domain.models.wording import ACTIONS, FILLERS, STOP_WORDS, stem, stems, synonyms, words
 
 _NAME_WEIGHT = 4.0
 _PARAMETER_WEIGHT = 1.0
@@ -32,6 +35,14 @@ class IndexedTool:
     own_stems: frozenset[str]
     """Stems of its name and of its parameters' names."""
     weights: Mapping[str, float]
+    schedules: bool = False
+    """True for a tool that has an instruction carried out later."""
+
+    @property
+    def has_grammar(self) -> bool:
+        """True for tools that plain words reach by a grammar of their own only."""
+        names = {each.name for each in self.parameters}
+        return self.schedules or (self.spec.name == "remember" and "content" in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +71,14 @@ class ToolIndex:
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self.tools = tuple(_indexed(tool) for tool in tools)
         spread = Counter(word for tool in self.tools for word in tool.weights)
+        self.leads = LeadWord(_leads(self.tools))
         names = Counter(word for tool in self.tools for word in tool.name_stems)
+        self._by_name = {tool.spec.name: tool.spec for tool in self.tools}
         self._distinct = frozenset(word for word, count in names.items() if count == 1)
         whole = math.log(1 + len(self.tools))
+        self._spelled = frozenset(
+            word for tool in self.tools for word in words(tool.spec.name) if word not in STOP_WORDS
+        )
         self._rarity = {
             word: math.log(1 + len(self.tools) / count) / whole for word, count in spread.items()
         }
@@ -73,6 +89,26 @@ class ToolIndex:
             each.spec is tool or each.spec == tool
             for each, tool in zip(self.tools, tools, strict=True)
         )
+
+    def named(self, name: str) -> ToolSpec | None:
+        """The tool of this name."""
+        return self._by_name.get(name)
+
+    def nearest(self, text: str) -> list[ToolSpec]:
+        """Up to three tools that the words point at, the nearest first."""
+        said = stems(text)
+        matches = [self.match(tool, said) for tool in self.tools]
+        matches = [match for match in matches if match.score > 0]
+        matches.sort(key=lambda match: (-match.score, match.tool.spec.name))
+        return [match.tool.spec for match in matches[:3]]
+
+    def corrected(self, said: Sequence[str]) -> list[str]:
+        """Words with those spelled right that are nearly a word of a tool's name."""
+        known = self._rarity.keys() | self._spelled
+        return [
+            each if each in known or (meant := respelled(each, self._spelled)) is None else meant
+            for each in said
+        ]
 
     def match(self, tool: IndexedTool, said: Sequence[str]) -> Match:
         """Weigh what was said against one tool."""
@@ -111,6 +147,13 @@ class ToolIndex:
         return best
 
 
+def _leads(tools: Sequence[IndexedTool]) -> list[str]:
+    """Words that begin a step: verbs, question words, names of tools and words that mean them."""
+    asked = ("what", "how", "which", "who", "when", "where", "what's", *VERBS, *ACTIONS)
+    names = [tool.spec.name.lower() for tool in tools]
+    return [*asked, *names]
+
+
 def _indexed(tool: ToolSpec) -> IndexedTool:
     parameters = parameters_of(tool)
     name = frozenset(stems(tool.name))
@@ -121,6 +164,7 @@ def _indexed(tool: ToolSpec) -> IndexedTool:
         name_stems=name,
         own_stems=name | of_parameters,
         weights=_weights(tool, parameters),
+        schedules={"instruction", "cron", "times"} <= {each.name for each in parameters},
     )
 
 

@@ -30,6 +30,7 @@ class Kind(Enum):
     NUMBER = "number"
     BOOLEAN = "boolean"
     ZONE = "zone"
+    PATTERN = "pattern"
     PATH = "path"
     TEXT = "text"
 
@@ -100,6 +101,8 @@ def _text_kind(words: frozenset[str], text_format: str, description: str) -> Kin
         return Kind.URL
     if words & _ZONE_WORDS:
         return Kind.ZONE
+    if "strftime" in description:
+        return Kind.PATTERN
     if text_format in {"date", "date-time"} or words & _MOMENT_WORDS or "iso 8601" in description:
         return Kind.MOMENT
     if words & _SUM_WORDS:

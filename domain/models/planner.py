@@ -5,47 +5,37 @@ have come back say how far it is carried out. It rather declines than guesses.
 """
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
-from domain.models.answers import (
-    declined,
-    failed_answer,
-    final_answer,
-    needs_more,
-    usable_result,
+from domain.models.answers import declined, failed_answer, final_answer
+from domain.models.choosing import plain_step, quoted
+from domain.models.draft import Earlier, Scene
+from domain.models.due_times import UnclearScheduleError
+from domain.models.earlier import with_earlier
+from domain.models.explicit import Declined, Step, explicit_steps, named_tool, written_call
+from domain.models.literals import Reading
+from domain.models.matching import ToolIndex
+from domain.models.memory_words import (
+    SpokenMemory,
+    SpokenRecall,
+    asks_to_remember,
+    memory_in,
+    personal_question,
+    recall_in,
 )
-from domain.models.arguments import Earlier, Filling, fill
-from domain.models.literals import Reading, json_at, split_clauses
-from domain.models.matching import IndexedTool, Match, ToolIndex
+from domain.models.parameters import Kind
 from domain.models.ports import ChatMessage, ToolSpec
-from domain.models.wording import (
-    ACTIONS,
-    FILLERS,
-    STOP_WORDS,
-    is_conditional,
-    is_negated,
-    is_open_question,
-    stem,
-    stems,
-    words,
-)
+from domain.models.schedule_words import asks_for_schedule, begins_schedule, schedule_in
+from domain.models.spelling import respelled_lead
+from domain.models.steps import conjuncts, parts, segments, sentences, text_start
+from domain.models.talk import talk
 
 MAX_CHARS = 100_000
 MAX_BARE_CHARS = 4_000
+MAX_VALUES = 200
 MAX_STEPS = 20
-
-_CLEAR_SCORE = 0.5
-_STRONG_EVIDENCE = 0.8
-_AHEAD = 1.03
-_AHEAD_TO_WRITE = 1.25
-_FAR_AHEAD = 1.5
-_NAME = re.compile(r"(?<![\w.])/?(?P<name>[A-Za-z_][\w.-]*)\s*(?:with\s+|:\s*)?(?=\{)")
-_JOINT = re.compile(
-    r"(?:[\s,;.]|\b(?:and|then|please|run|call|use|execute|the|tool)\b)*", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,40 +54,29 @@ class Answer:
     is_declined: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    tool: ToolSpec
-    arguments: Mapping[str, Any]
-
-
-class _Declined(Exception):
-    """The instruction, or one step of it, is not understood well enough to act."""
-
-    def __init__(self, reason: str, nearest: Sequence[ToolSpec] = ()) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.nearest = nearest
-
-
-def next_move(messages: Sequence[ChatMessage], index: ToolIndex) -> PlannedCall | Answer:
+def next_move(
+    messages: Sequence[ChatMessage], index: ToolIndex, *, now: datetime
+) -> PlannedCall | Answer:
     """The next call of the last instruction's plan, or the words that end it."""
     instruction, results = _turn(messages)
+    if not results and (said := talk(instruction, index)) is not None:
+        return Answer(text=said)
     try:
-        steps = _plan(instruction, index)
-    except _Declined as refusal:
+        steps = _Plan(index, now).steps(instruction)
+    except Declined as refusal:
         if results:
-            return Answer(text=f"{final_answer(results)}\nI cannot go on: {refusal.reason}.")
+            return Answer(text=f"{final_answer(messages)}\nI cannot go on: {refusal.reason}.")
         offered = [tool.spec for tool in index.tools]
         return Answer(text=declined(refusal.reason, refusal.nearest, offered), is_declined=True)
     if results and results[-1].failed:
         undone = [step.tool.name for step in steps[len(results) :]]
-        return Answer(text=failed_answer(results, undone))
+        return Answer(text=failed_answer(messages, undone))
     if len(results) >= len(steps):
-        return Answer(text=final_answer(results))
+        return Answer(text=final_answer(messages))
     step = steps[len(results)]
-    arguments = _with_earlier(step.arguments, results)
+    arguments = with_earlier(step.arguments, results[-1].content) if results else step.arguments
     if arguments is None:
-        return Answer(text=failed_answer(results, [step.tool.name], unusable=True))
+        return Answer(text=failed_answer(messages, [step.tool.name], unusable=True))
     return PlannedCall(tool=step.tool.name, arguments=json.dumps(arguments, ensure_ascii=False))
 
 
@@ -112,188 +91,193 @@ def _turn(messages: Sequence[ChatMessage]) -> tuple[str, list[ChatMessage]]:
     return "", results[::-1]
 
 
-def _with_earlier(
-    arguments: Mapping[str, Any], results: Sequence[ChatMessage]
-) -> Mapping[str, Any] | None:
-    """Arguments with the last result where they speak of it; None if it does not fit."""
-    if not any(isinstance(value, Earlier) for value in arguments.values()):
-        return arguments
-    earlier = usable_result(results[-1].content)
-    if earlier is None:
+class _Plan:
+    """Makes the steps of one instruction."""
+
+    def __init__(self, index: ToolIndex, now: datetime) -> None:
+        self._index = index
+        self._now = now
+
+    def steps(self, instruction: str) -> list[Step]:
+        """All steps, in order; raises Declined unless every one of them is clear."""
+        if not self._index.tools:
+            raise Declined("no tools are offered to this run")
+        explicit = explicit_steps(instruction, self._index)
+        if explicit is not None:
+            return explicit
+        _check_length(instruction)
+        instruction = respelled_lead(instruction)
+        listed = segments(instruction)
+        if len(listed) > MAX_STEPS:
+            message = f"it has more than {MAX_STEPS} steps"
+            raise Declined(message)
+        steps: list[Step] = []
+        for segment in listed:
+            steps += self._segment(segment, later=bool(steps))
+        if not steps:
+            raise Declined("it is empty")
+        if len(steps) > MAX_STEPS:
+            message = f"it has more than {MAX_STEPS} steps"
+            raise Declined(message)
+        return steps
+
+    def _segment(self, text: str, *, later: bool) -> list[Step]:
+        """The steps of a line: sentence by sentence where each is clear by itself."""
+        explicit = explicit_steps(text, self._index)
+        if explicit is not None:
+            return explicit
+        said = sentences(text)
+        if len(said) < 2 or text_start(text) < len(said[0]):
+            return self._sentence(said[0] if len(said) == 1 else text, later=later)
+        steps: list[Step] = []
+        current = said[0]
+        try:
+            for following in said[1:]:
+                if self._belongs(current, following):
+                    current = f"{current}. {following}"
+                    continue
+                steps += self._sentence(current, later=later or bool(steps))
+                current = following
+            return steps + self._sentence(current, later=later or bool(steps))
+        except Declined:
+            whole = self._maybe(text, later=later)
+            if whole is None:
+                raise
+            return whole
+
+    def _belongs(self, current: str, following: str) -> bool:
+        """Tell whether a sentence goes on with what is to be done later or remembered."""
+        if begins_schedule(current) and following.lower().startswith(("then", "after", "and ")):
+            return True
+        swallows = begins_schedule(current) or asks_to_remember(current)
+        return swallows and self._maybe(following, later=True) is None
+
+    def _maybe(self, text: str, *, later: bool) -> list[Step] | None:
+        try:
+            return self._sentence(text, later=later)
+        except Declined:
+            return None
+
+    def _sentence(self, text: str, *, later: bool) -> list[Step]:
+        """The steps of a sentence, joined by "then"; work for later keeps its own "then"."""
+        joined = parts(text)
+        steps: list[Step] = []
+        at = 0
+        for place, part in enumerate(joined):
+            at = text.find(part, at)
+            rest = text[at:]
+            is_last = place == len(joined) - 1
+            swallows = begins_schedule(part) or (
+                asks_to_remember(part) and not self._all_clear(joined[place + 1 :])
+            )
+            if swallows and not is_last:
+                return steps + self._clause(rest, later=later or bool(steps))
+            try:
+                steps += self._clause(part, later=later or bool(steps))
+            except Declined:
+                if place == 0 and not is_last and asks_for_schedule(text):
+                    return self._clause(text, later=later)
+                raise
+            at += len(part)
+        return steps
+
+    def _all_clear(self, clauses: Sequence[str]) -> bool:
+        return all(self._maybe(clause, later=True) is not None for clause in clauses)
+
+    def _clause(self, clause: str, *, later: bool) -> list[Step]:
+        """The steps of one clause, most often one."""
+        explicit = explicit_steps(clause, self._index)
+        if explicit is not None:
+            return explicit
+        if (call := written_call(clause, self._index)) is not None:
+            return [call]
+        if (step := self._special(clause)) is not None:
+            return [step]
+        pieces = conjuncts(clause, self._index.leads)
+        if len(pieces) > 1 and (steps := self._pieces(pieces, later=later)) is not None:
+            return steps
+        return [self._plain(clause, later=later)]
+
+    def _pieces(self, pieces: Sequence[str], *, later: bool) -> list[Step] | None:
+        steps: list[Step] = []
+        for piece in pieces:
+            try:
+                steps += self._clause(piece, later=later or bool(steps))
+            except Declined:
+                return None
+        return steps
+
+    def _special(self, clause: str) -> Step | None:
+        """Work for later, remembering and recalling have a grammar of their own."""
+        memory = memory_in(clause)
+        if memory is not None and self._index.named("remember"):
+            return self._remember(memory)
+        try:
+            task = schedule_in(clause, self._now)
+        except UnclearScheduleError as unclear:
+            scheduler = self._scheduler()
+            message = f"{quoted(clause)} asks for something later, but {unclear}"
+            raise Declined(message, [] if scheduler is None else [scheduler]) from unclear
+        if task is not None:
+            scheduler = self._scheduler()
+            if scheduler is None:
+                raise Declined("no tool for work later is offered to this run")
+            given = {"name": task.name, "instruction": task.instruction, **task.when}
+            return Step(tool=scheduler, arguments=given)
+        if (wanted := recall_in(clause)) is not None:
+            return self._recall(wanted)
         return None
-    return {
-        name: earlier if isinstance(value, Earlier) else value for name, value in arguments.items()
-    }
+
+    def _scheduler(self) -> ToolSpec | None:
+        return next((each.spec for each in self._index.tools if each.schedules), None)
+
+    def _remember(self, memory: SpokenMemory) -> Step | None:
+        tool = self._index.named("remember")
+        if tool is None:
+            return None
+        content = Earlier(kind=Kind.TEXT) if memory.content is None else memory.content
+        given = {"content": content, "kind": memory.kind, "metadata": memory.metadata}
+        return Step(tool=tool, arguments={k: v for k, v in given.items() if v is not None})
+
+    def _recall(self, wanted: SpokenRecall) -> Step | None:
+        tool = self._index.named("recall")
+        if tool is None:
+            return None
+        given = {
+            "query": wanted.query,
+            "kinds": list(wanted.kinds) or None,
+            "limit": wanted.limit,
+        }
+        return Step(tool=tool, arguments={k: v for k, v in given.items() if v is not None})
+
+    def _plain(self, clause: str, *, later: bool) -> Step:
+        named = named_tool(clause, self._index)
+        among = [
+            each
+            for each in self._index.tools
+            if (each.spec is named if named is not None else not each.has_grammar)
+        ]
+        try:
+            return plain_step(
+                clause, self._index, Scene(now=self._now, has_earlier=later), among=among
+            )
+        except Declined:
+            question = personal_question(clause)
+            step = None if question is None else self._recall(question)
+            if step is None:
+                raise
+            return step
 
 
-def _plan(instruction: str, index: ToolIndex) -> list[_Step]:
-    if not index.tools:
-        raise _Declined("no tools are offered to this run")
-    explicit = _explicit_steps(instruction, index)
-    if explicit is not None:
-        return explicit
-    bare = Reading(instruction).bare if len(instruction) <= MAX_CHARS else instruction
+def _check_length(instruction: str) -> None:
+    if len(instruction) > MAX_CHARS:
+        message = f"it has more than {MAX_CHARS:,} characters"
+        raise Declined(message)
+    reading = Reading(instruction)
+    bare = reading.bare
+    if len(reading.quotes) + len(reading.json_values) > MAX_VALUES:
+        message = f"it has more than {MAX_VALUES} quoted texts and JSON values"
+        raise Declined(message)
     if len(bare) - bare.count("\0") > MAX_BARE_CHARS:
         message = f"it has more than {MAX_BARE_CHARS:,} characters outside quotes"
-        raise _Declined(message)
-    clauses = split_clauses(instruction)
-    if len(clauses) > MAX_STEPS:
-        message = f"it has more than {MAX_STEPS} steps"
-        raise _Declined(message)
-    steps: list[_Step] = []
-    for clause in clauses:
-        steps.extend(
-            _explicit_steps(clause, index) or [_plain_step(clause, index, later=bool(steps))]
-        )
-    if not steps:
-        raise _Declined("it is empty")
-    return steps
-
-
-def _explicit_steps(text: str, index: ToolIndex) -> list[_Step] | None:
-    """Calls written as `tool_name {json}`; None if the text is anything else as well."""
-    by_name = {tool.spec.name: tool.spec for tool in index.tools}
-    steps: list[_Step] = []
-    at = _end(_JOINT.match(text, 0))
-    while at < len(text):
-        match = _NAME.match(text, at)
-        if match is None or (match["name"] not in by_name and "_" not in match["name"]):
-            return None
-        if match["name"] not in by_name:
-            raise _Declined(
-                f"there is no tool called {match['name']}", _nearest(match["name"], index)
-            )
-        tool = by_name[match["name"]]
-        arguments, at = _arguments_at(text, match.end(), tool)
-        steps.append(_Step(tool=tool, arguments=arguments))
-        at = _end(_JOINT.match(text, at))
-    return steps or None
-
-
-def _end(match: re.Match[str] | None) -> int:
-    return 0 if match is None else match.end()
-
-
-def _arguments_at(text: str, start: int, tool: ToolSpec) -> tuple[dict[str, Any], int]:
-    try:
-        return json_at(text, start)
-    except (ValueError, RecursionError) as error:
-        message = f"the arguments of {tool.name} are not valid JSON ({error})"
-        raise _Declined(message, [tool]) from error
-
-
-def _plain_step(clause: str, index: ToolIndex, *, later: bool) -> _Step:
-    """The one tool that a clause in plain words clearly means."""
-    candidates = _candidates(clause, index, later=later)
-    nearest = [each.match.tool.spec for each in candidates[:3]]
-    spoken = _spoken(clause)
-    if is_negated(spoken) or is_conditional(spoken):
-        message = f"conditions, schedules and negations are beyond me: {_quoted(clause)}"
-        raise _Declined(message, nearest)
-    ready = [each for each in candidates if each.is_ready]
-    best = ready[0] if ready else None
-    if candidates and (best is None or candidates[0].score > _FAR_AHEAD * best.score):
-        first = candidates[0]
-        if first.is_incomplete:
-            message = needs_more(first.match.tool.spec, first.filling.missing)
-            raise _Declined(message, [first.match.tool.spec])
-    if best is None:
-        message = f"I could not match {_quoted(clause)} to a tool"
-        raise _Declined(message, nearest)
-    runner_up = ready[1].score if len(ready) > 1 else 0.0
-    _check_margin(best, runner_up, [each.match.tool.spec for each in ready])
-    return _Step(tool=best.match.tool.spec, arguments=best.filling.values)
-
-
-def _spoken(clause: str) -> str:
-    """The words of a clause without its quotes, JSON, and the text after a colon."""
-    return Reading(clause).bare.split(": ", 1)[0]
-
-
-def _quoted(clause: str) -> str:
-    shown = clause if len(clause) <= 120 else f"{clause[:117]}..."
-    return f'"{shown}"'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A tool with the arguments the clause gives it."""
-
-    match: Match
-    filling: Filling
-    score: float
-    unexplained: tuple[str, ...]
-    leads: bool
-    """True when the clause begins with a word of the tool's name."""
-    is_open_question: bool
-
-    @property
-    def is_incomplete(self) -> bool:
-        """True when this tool is meant, but was not told all it needs."""
-        is_meant = (self.leads or self.match.coverage == 1) and not self.is_open_question
-        return bool(self.filling.missing) and is_meant and not self.unexplained
-
-    @property
-    def is_ready(self) -> bool:
-        """True when nothing is missing and little is left over that it does not explain."""
-        strong = bool(self.match.named) or self.filling.evidence >= _STRONG_EVIDENCE
-        overlooked = len(self.unexplained) > 1 or bool(ACTIONS & set(self.unexplained))
-        if self.filling.missing or not strong or overlooked or self.score < _CLEAR_SCORE:
-            return False
-        if not self.filling.values:
-            return self.match.coverage >= 0.5 and not self.is_open_question
-        is_guess = not self.filling.is_exact
-        return not is_guess or (bool(self.match.distinct) and not self.is_open_question)
-
-
-def _candidates(clause: str, index: ToolIndex, *, later: bool) -> list[_Candidate]:
-    reading = Reading(clause)
-    found = [_candidate(reading, index, tool, later=later) for tool in index.tools]
-    found = [each for each in found if each.score > 0]
-    return sorted(found, key=lambda each: (-each.score, each.match.tool.spec.name))
-
-
-def _candidate(reading: Reading, index: ToolIndex, tool: IndexedTool, *, later: bool) -> _Candidate:
-    clause = reading.text
-    said = stems(clause)
-    known = index.match(tool, said).matched
-    filling = fill(tool.parameters, reading, explained=known, has_earlier=later)
-    match = index.match(tool, stems(filling.rest))
-    own = match.matched | tool.own_stems
-    left = tuple(
-        word
-        for word in words(filling.rest)
-        if word not in STOP_WORDS and word not in FILLERS and stem(word) not in own
-    )
-    lead = next((word for word in words(clause) if word not in STOP_WORDS | FILLERS), "")
-    return _Candidate(
-        match=match,
-        filling=filling,
-        score=match.score + filling.evidence,
-        unexplained=left,
-        leads=stem(lead) in tool.name_stems,
-        is_open_question=is_open_question(_spoken(clause)),
-    )
-
-
-def _check_margin(best: _Candidate, runner_up: float, ready: Sequence[ToolSpec]) -> None:
-    """Decline where another tool is about as near; before side effects, be strict."""
-    tool = best.match.tool.spec
-    if best.score < runner_up * _AHEAD:
-        message = f"it could mean {ready[0].name} or {ready[1].name}"
-        raise _Declined(message, ready[:2])
-    if tool.read_only:
-        return
-    is_clear = best.leads and best.filling.is_exact and not best.unexplained
-    if not is_clear or best.score < runner_up * _AHEAD_TO_WRITE:
-        message = f"{tool.name} changes things, so I run it only when it is clearly asked for"
-        raise _Declined(message, [tool])
-
-
-def _nearest(text: str, index: ToolIndex) -> list[ToolSpec]:
-    """Up to three tools that the words point at, the nearest first."""
-    said = stems(text)
-    matches = [index.match(tool, said) for tool in index.tools]
-    matches = [match for match in matches if match.score > 0]
-    matches.sort(key=lambda match: (-match.score, match.tool.spec.name))
-    return [match.tool.spec for match in matches[:3]]
+        raise Declined(message)

@@ -1,64 +1,64 @@
-"""Values of a clause by their type: JSON, addresses, moments, sums, units, choices, numbers."""
+"""Values of a clause by their type: JSON, lists, addresses, paths, choices, numbers, flags."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from domain.models.literals import MEASURE_NUMBER, MOMENT, NUMBER, PATH, URL, ZONE, Reading
+from domain.models.draft import EVIDENCE, Draft
+from domain.models.literals import PATH, URL, Literal
+from domain.models.numbers_spoken import number_of, numbers_in
+from domain.models.options import is_same, take_choice, take_flag, take_number, without_moments
 from domain.models.parameters import Kind, Parameter
-from domain.models.sums import find_sum
-from domain.models.wording import stem, words
-
-EVIDENCE = {
-    Kind.SUM: 1.2,
-    Kind.URL: 0.8,
-    Kind.UNIT: 0.8,
-    Kind.OBJECT: 0.5,
-    Kind.JSON: 0.4,
-    Kind.PATH: 0.5,
-    Kind.MOMENT: 0.4,
-    Kind.CHOICE: 0.4,
-    Kind.LIST: 0.3,
-    Kind.ZONE: 0.2,
-    Kind.TEXT: 0.4,
-}
-"""How much a value of this kind speaks for a tool that takes one."""
-_COUNTS = frozenset({"count", "amount", "number", "n", "times"})
-_BACKWARDS = re.compile(r"\b(subtract|minus|before|ago|earlier|back)\b", re.IGNORECASE)
-_UNIT_PAIR = re.compile(
-    r"(?<![\w.])-?\d+(?:\.\d+)?\s*([^\W\d_][\w/°]*(?:\s(?!to\b|in\b|into\b|as\b)[a-z]+)?)"
-    r"\s+(?:to|in|into|as)\s+([^\W\d_][\w/°]*(?:\sper\s\w+)?)",
-    re.IGNORECASE,
+from domain.models.reckoned_values import (
+    take_moment,
+    take_pattern,
+    take_sum,
+    take_unit,
+    take_zone,
 )
+from domain.models.wording import word_set
+from domain.models.zones_spoken import is_zone
+
+_ROLES: Mapping[str, frozenset[str]] = {
+    "into": frozenset({"base", "target", "to"}),
+    "onto": frozenset({"base", "target", "to"}),
+    "over": frozenset({"base", "target"}),
+    "from": frozenset({"before", "old", "source"}),
+    "to": frozenset({"after", "new", "target"}),
+}
+_SEVERAL = 0.4
+"""What several values for one list speak for it, beyond a single one."""
 _PLACE = re.compile(
     r"\b(?:in|under|inside|of|from|at)\s+(?:the\s+)?(?:(?:folder|directory|file)\s+)?"
     r"(?P<place>[\w-]+)(?:\s+(?:folder|directory))?\s*[.?!]?\s*$",
     re.IGNORECASE,
 )
 _NO_PLACES = frozenset({"workspace", "folder", "directory", "file", "files", "here", "it", "there"})
-_UNITS = {
-    "kilometers": "km", "kilometres": "km", "kilometer": "km", "meters": "m", "metres": "m",
-    "centimeters": "cm", "millimeters": "mm", "miles": "mi", "mile": "mi", "inches": "in",
-    "inch": "in", "feet": "ft", "foot": "ft", "yards": "yd", "kilograms": "kg", "kilos": "kg",
-    "grams": "g", "pounds": "lb", "lbs": "lb", "ounces": "oz", "tons": "t", "tonnes": "t",
-    "liters": "l", "litres": "l", "gallons": "gal", "seconds": "s", "minutes": "min",
-    "hours": "h", "days": "d", "weeks": "wk", "celsius": "C", "fahrenheit": "F", "kelvin": "K",
-    "°c": "C", "°f": "F", "bytes": "B", "kilobytes": "kB", "megabytes": "MB", "gigabytes": "GB",
-    "knots": "kn", "kmh": "km/h", "kph": "km/h", "degrees": "deg", "radians": "rad",
-}  # fmt: skip
-
-
-@dataclass(slots=True)
-class Draft:
-    """The arguments found so far, and what of the clause is still to be had."""
-
-    parameters: Sequence[Parameter]
-    reading: Reading
-    values: dict[str, Any] = field(default_factory=dict[str, Any])
-    evidence: float = 0.0
-    is_exact: bool = True
+_FOLDER = re.compile(
+    r"\b(?:folder|directory|file|dir|ls|cat|less|open)\s+(?:(?:called|named|is|at)\s+)?(?P<place>[\w.-]+)\s*[.?!]?\s*$"
+    r"|\b(?P<before>[\w.-]+)\s+(?:folder|directory)\b",
+    re.IGNORECASE,
+)
+_CAPITALS = re.compile(
+    r"(?<![\w/.])(?P<place>[A-Z][A-Z0-9_-]{2,}|Makefile|Dockerfile|Procfile)(?![\w/.])"
+)
+_KEY = r"(?P<key>[A-Za-z_*][\w.*-]*(?:\[[\w*\"-]+\][\w.*-]*)*)"
+_KEYS = (
+    re.compile(
+        r"\b(?:fields?|keys?|property|properties|attributes?|elements?|path|at)\s+"
+        rf"(?:of\s+|at\s+|for\s+|called\s+|named\s+)?{_KEY}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"\bvalues?\s+(?:of|at|for|under|from)\s+(?:the\s+)?{_KEY}", re.IGNORECASE),
+    re.compile(
+        rf"\b(?:pick|get|take|extract|read|select|give\s+me|what['\u2019]?s|what\s+is|find|show|fetch|look\s+up)\s+(?:out\s+)?(?:the\s+)?{_KEY}"
+        r"\s+(?:field\s+|key\s+|value\s+)?(?:from|out\s+of|in|of|inside)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"\bthe\s+{_KEY}\s+(?:field|key|value|property|attribute)\b", re.IGNORECASE),
+)
+_NO_KEYS = word_set("the a an value field key this that it me json document object from in of")
 
 
 def take_typed(draft: Draft, parameter: Parameter) -> None:
@@ -68,20 +68,52 @@ def take_typed(draft: Draft, parameter: Parameter) -> None:
     if value is not None:
         draft.values[parameter.name] = value
         if draft.is_exact:
-            draft.evidence += EVIDENCE.get(parameter.kind, 0.0)
+            draft.evidence += _worth(parameter, value)
+        if (
+            parameter.kind is Kind.LIST
+            and isinstance(value, list)
+            and len(cast("list[Any]", value)) > 1
+        ):
+            draft.evidence += _SEVERAL
+
+
+def _worth(parameter: Parameter, value: Any) -> float:
+    """How much a value speaks for its tool; a file is no folder."""
+    worth = EVIDENCE.get(parameter.kind, 0.0)
+    if parameter.kind is Kind.PATH and isinstance(value, str):
+        is_file = re.search(r"\.[A-Za-z]\w{0,7}$", value) is not None
+        wants_folder = parameter.description.lower().startswith(("folder", "directory"))
+        return worth - 0.4 if is_file and wants_folder else worth
+    return worth
 
 
 def _take_json(draft: Draft, parameter: Parameter) -> Any:
-    """The first JSON value that fits, in quotes or not."""
+    """The first JSON value that fits, in quotes or not; "into" and "with" say which is which."""
     if not parameter.required:
         return None
     reading = draft.reading
+    fitting: list[tuple[Literal, object]] = []
     for literal in sorted((*reading.json_values, *reading.quotes), key=lambda each: each.start):
         value = _json_of(literal.value)
         if value is not None and fits(parameter, value):
-            reading.take(literal)
-            return value
-    return None
+            fitting.append((literal, value))
+    if not fitting:
+        return None
+    roles = [_role(reading.text, literal) for literal, _ in fitting]
+    mine = next((n for n, role in enumerate(roles) if role & set(parameter.words)), None)
+    others = {word for p in draft.parameters if p is not parameter for word in p.words}
+    free = next((n for n, role in enumerate(roles) if not role & others), 0)
+    literal, value = fitting[free if mine is None else mine]
+    reading.take(literal)
+    return value
+
+
+def _role(text: str, literal: Literal) -> frozenset[str]:
+    """Words of parameters that the preposition before a value points at."""
+    before = re.search(
+        r"(\w+)\s*(?:the\s+)?[\"'`]?$", text[max(0, literal.start - 30) : literal.start]
+    )
+    return _ROLES.get(before[1].lower() if before else "", frozenset())
 
 
 def _json_of(value: object) -> object:
@@ -99,11 +131,13 @@ def _json_of(value: object) -> object:
 def _take_list(draft: Draft, parameter: Parameter) -> Any:
     """A JSON list; else all values in the clause that the list can hold."""
     found = _take_json(draft, parameter)
-    if found is not None or not parameter.required:
+    if found is not None:
         return found
     reading = draft.reading
+    if not parameter.required:
+        return _listed_after_name(draft, parameter)
     if parameter.items in (Kind.NUMBER, Kind.INTEGER):
-        return _all_numbers(reading, whole=parameter.items is Kind.INTEGER)
+        return _all_numbers(draft, whole=parameter.items is Kind.INTEGER)
     if parameter.items is Kind.OBJECT:
         objects = [each for each in reading.json_values if isinstance(each.value, dict)]
         return [reading.take(each) for each in objects] or None
@@ -112,9 +146,41 @@ def _take_list(draft: Draft, parameter: Parameter) -> Any:
     return None
 
 
-def _all_numbers(reading: Reading, *, whole: bool) -> list[float] | None:
-    numbers = [_number(text) for text in reading.find_all(NUMBER)]
-    return ([int(number) for number in numbers] if whole else numbers) or None
+def _listed_after_name(draft: Draft, parameter: Parameter) -> list[str] | None:
+    """Names that follow the parameter's own: "columns b, a"."""
+    if parameter.items is not Kind.TEXT:
+        return None
+    name = r"[ _-]".join(re.escape(word) for word in parameter.words)
+    reading = draft.reading
+    match = re.search(
+        rf"\b{name}\s*[:=]?\s+(?:of\s+)?(?P<list>[\w-]+(?:\s*(?:,\s*and|,|and)\s+[\w-]+|,[\w-]+)*)",
+        reading.bare,
+        re.IGNORECASE,
+    )
+    if match is None:
+        return None
+    reading.take_match(match)
+    return re.split(r"\s*(?:,\s*and\s|,|\band\b)\s*", match["list"])
+
+
+def _all_numbers(draft: Draft, *, whole: bool) -> list[float] | None:
+    """Every number of the clause, or of a quote that holds nothing else."""
+    reading = draft.reading
+    for quote in tuple(reading.quotes):
+        listed: list[float] = [number.value for number in numbers_in(quote.value)]
+        if listed and not re.search(r"[A-Za-z]{3}", quote.value):
+            reading.take(quote)
+            return listed
+    found = list(numbers_in(without_moments(reading.bare)))
+    for number in found:
+        reading.take_span(number.start, number.end)
+    values: list[float] = [number.value for number in found]
+    if len(found) == 1:
+        # "100,200,300" is a list here and one number elsewhere.
+        written = reading.text[found[0].start : found[0].end]
+        if written.count(",") > 1:
+            values = [float(part) if "." in part else int(part) for part in written.split(",")]
+    return ([int(number) for number in values] if whole else values) or None
 
 
 def _take_pattern(draft: Draft, pattern: re.Pattern[str]) -> str | None:
@@ -129,102 +195,44 @@ def _take_url(draft: Draft, _: Parameter) -> str | None:
     return _take_pattern(draft, URL)
 
 
-def _take_moment(draft: Draft, _: Parameter) -> str | None:
-    return _take_pattern(draft, MOMENT)
-
-
 def _take_path(draft: Draft, parameter: Parameter) -> str | None:
     reading = draft.reading
     if URL.search(reading.bare):
         return None
-    if (found := _take_pattern(draft, PATH)) is not None:
-        return found
+    found = PATH.search(reading.bare)
+    if found is None or not is_zone(found[0]):
+        written = _take_pattern(draft, PATH)
+        if written is not None:
+            return written
     wants_text = any(each.kind is Kind.TEXT and each.required for each in draft.parameters)
-    if parameter.required and not wants_text and len(reading.quotes) == 1:
+    if not wants_text and len(reading.quotes) == 1:
         return str(reading.take(reading.quotes[0]))
-    place = _PLACE.search(reading.bare)
-    if place is None or place["place"].lower() in _NO_PLACES or place["place"].isdecimal():
+    if any(each.kind in (Kind.JSON, Kind.OBJECT) for each in draft.parameters):
+        return _take_key(draft)
+    if (capitals := _CAPITALS.search(reading.bare)) is not None and parameter.required:
+        return reading.take_match(capitals)
+    folder = _FOLDER.search(reading.bare)
+    group = "place" if folder is not None and folder["place"] else "before"
+    if folder is None or folder[group].lower() in _NO_PLACES:
+        folder, group = _PLACE.search(reading.bare), "place"
+    if folder is None or folder[group].lower() in _NO_PLACES or folder[group].isdecimal():
         return None
     draft.is_exact = False
-    return reading.take_match(place, group=place.re.groupindex["place"])
+    reading.take_span(*folder.span(group))
+    return folder[group]
 
 
-def _take_zone(draft: Draft, _: Parameter) -> str | None:
-    return _take_pattern(draft, ZONE)
-
-
-def _take_sum(draft: Draft, _: Parameter) -> str | None:
-    for quote in draft.reading.quotes:
-        if find_sum(quote.value):
-            return str(draft.reading.take(quote))
-    found = find_sum(MOMENT.sub(lambda match: "\0" * len(match[0]), draft.reading.bare))
-    if found is None:
-        return None
-    start, end, written = found
-    draft.reading.take_span(start, end)
-    return written
-
-
-def _take_unit(draft: Draft, _: Parameter) -> str | None:
-    """The unit after a number; the pair's other half goes to the parameter that wants it."""
-    match = _UNIT_PAIR.search(draft.reading.bare)
-    target = next((each for each in draft.parameters if each.kind is Kind.TARGET_UNIT), None)
-    if match is None or target is None:
-        return None
-    number = MEASURE_NUMBER.match(draft.reading.bare, match.start())
-    amount = next((p for p in draft.parameters if p.kind in (Kind.NUMBER, Kind.INTEGER)), None)
-    if number is not None and amount is not None:
-        draft.values.setdefault(amount.name, _number(number[0]))
-    draft.values.setdefault(target.name, _unit(match[2]))
-    draft.reading.take_match(match)
-    return _unit(match[1])
-
-
-def _unit(text: str) -> str:
-    return _UNITS.get(text.lower(), text)
-
-
-def _take_choice(draft: Draft, parameter: Parameter) -> Any:
-    for match in re.finditer(r"[A-Za-z][\w-]*", draft.reading.bare):
-        for choice in parameter.choices:
-            if isinstance(choice, str) and len(choice) > 1 and _same(choice, match[0]):
-                draft.reading.take_match(match)
-                return choice
-    return None
-
-
-def _same(choice: object, word: str) -> bool:
-    """Equal but for case, signs and a plural."""
-    one, other = (re.sub(r"[^a-z0-9]", "", str(each).lower()) for each in (choice, word))
-    return one == other or one.rstrip("s") == other.rstrip("s") != ""
-
-
-def _take_number(draft: Draft, parameter: Parameter) -> float | None:
-    """A number, if it is needed or the only one and the parameter counts something."""
-    free = NUMBER.findall(MOMENT.sub(" ", draft.reading.bare))
-    counts = bool(_COUNTS & set(parameter.words)) and len(free) == 1
-    if not free or not (parameter.required or counts):
-        return None
-    if parameter.kind is Kind.INTEGER and not re.fullmatch(r"-?\d+", free[0]):
-        return None
-    text = draft.reading.find(NUMBER) or free[0]
-    value = int(text) if parameter.kind is Kind.INTEGER else _number(text)
-    goes_back = "negative" in parameter.description.lower()
-    return -value if goes_back and value > 0 and _BACKWARDS.search(draft.reading.bare) else value
-
-
-def _number(text: str) -> float:
-    return float(text) if "." in text else int(text)
-
-
-def _take_flag(draft: Draft, parameter: Parameter) -> bool | None:
-    """True when all words of the name are said, False with "no" or "without" before them."""
-    said = [stem(word) for word in words(draft.reading.bare)]
-    name = [stem(word) for word in parameter.words]
-    for place in range(len(said) - len(name) + 1):
-        if said[place : place + len(name)] == name:
-            before = said[max(0, place - 2) : place]
-            return not {"no", "without", "not"} & set(before)
+def _take_key(draft: Draft) -> str | None:
+    """A path within JSON: a quote, or the word that names a field."""
+    reading = draft.reading
+    for quote in reading.quotes:
+        if not quote.value.lstrip().startswith(("{", "[")):
+            return str(reading.take(quote))
+    for pattern in _KEYS:
+        for match in pattern.finditer(reading.bare):
+            if match["key"].lower() not in _NO_KEYS:
+                reading.take_span(*match.span("key"))
+                return match["key"]
     return None
 
 
@@ -233,14 +241,15 @@ _TAKERS: Mapping[Kind, Callable[[Draft, Parameter], Any]] = {
     Kind.JSON: _take_json,
     Kind.LIST: _take_list,
     Kind.URL: _take_url,
-    Kind.MOMENT: _take_moment,
-    Kind.SUM: _take_sum,
-    Kind.UNIT: _take_unit,
-    Kind.CHOICE: _take_choice,
-    Kind.INTEGER: _take_number,
-    Kind.NUMBER: _take_number,
-    Kind.BOOLEAN: _take_flag,
-    Kind.ZONE: _take_zone,
+    Kind.MOMENT: take_moment,
+    Kind.SUM: take_sum,
+    Kind.UNIT: take_unit,
+    Kind.CHOICE: take_choice,
+    Kind.INTEGER: take_number,
+    Kind.NUMBER: take_number,
+    Kind.BOOLEAN: take_flag,
+    Kind.ZONE: take_zone,
+    Kind.PATTERN: take_pattern,
     Kind.PATH: _take_path,
 }
 
@@ -268,11 +277,11 @@ def typed(parameter: Parameter, text: str) -> Any:
         case Kind.INTEGER:
             return int(text) if re.fullmatch(r"-?\d+", text) else None
         case Kind.NUMBER:
-            return _number(text) if NUMBER.fullmatch(text) else None
+            return number_of(text)
         case Kind.BOOLEAN:
             return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower())
         case Kind.CHOICE:
-            return next((each for each in parameter.choices if _same(each, text)), None)
+            return next((each for each in parameter.choices if is_same(each, text)), None)
         case Kind.OBJECT | Kind.LIST | Kind.JSON:
             return None
         case _:

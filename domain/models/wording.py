@@ -22,6 +22,7 @@ STOP_WORDS = word_set(
     those my me i you your please can could would will shall from as into what which do does
     did about there so now just some any all s t us we our let lets want need like how many
     much long far first next finally also here up out one such each every using between both
+    since until till left ago away whats within per know need old going let's he she they
     """
 )
 FILLERS = word_set(
@@ -41,12 +42,19 @@ ACTIONS = word_set(
 )
 """Verbs that nobody may overlook: a clause with one of them unexplained is not understood."""
 
+_STATISTICS = (
+    "summary summarize summarise stats statistics statistic statistical statistically describe "
+    "average mean median quartile quartiles percentile deviation variance minimum maximum total "
+    "largest smallest biggest highest lowest spread range sum"
+)
 _GROUPS = (
     "calculate compute evaluate solve calc math arithmetic",
     "read open view load cat content contents parse",
     "list show display ls enumerate",
     "files file folder directory document",
-    "stats statistics statistic count counts length",
+    "stats statistics statistic count counts length size",
+    _STATISTICS,
+    "extreme extremes minimum maximum largest smallest biggest highest lowest min max",
     "hash digest checksum fingerprint",
     "merge combine join",
     "convert conversion transform",
@@ -57,7 +65,6 @@ _GROUPS = (
     "new generate create random",
     "delete remove erase",
     "write save store",
-    "summary summarize average mean median",
     "pick select",
     "extract",
     "replace substitute swap",
@@ -68,15 +75,16 @@ _GROUPS = (
     "unit units measure",
 )
 _CONDITIONS = re.compile(
-    r"\s*(if|unless|when|whenever|while|every|each|daily|hourly|weekly|tomorrow|tonight|schedule|"
-    r"remind|once)\b",
+    r"\s*(if|unless|when(?!\s+(?:is|was|will|does|do|did)\b)|whenever|while|every|each|daily|hourly|"
+    r"weekly|tonight|schedule|remind|once|suppose|imagine|assuming)\b",
     re.IGNORECASE,
 )
 _HOW_MANY = re.compile(r"\bhow (many|long)\b", re.IGNORECASE)
 _NEGATIONS = re.compile(r"\b(don'?t|do not|never|must not|avoid|instead of)\b", re.IGNORECASE)
-_OPEN_QUESTIONS = re.compile(
-    r"\s*((and|so|but|please)\s+)*(why|who|whom|whose|when|where|should|explain|"
-    r"tell me (a|about|why|who|how)|what do you|how do (i|you)|how are|how does|write (me )?an?\b)",
+_REPORTS = re.compile(
+    r"\s*(?:(?:and|so|but|yesterday|today|earlier)\b[\s,]*)*"
+    r"(?:i|we|he|she|they|you|it|somebody|someone|everyone|nobody)(?:['\u2019]\w+)?\s+"
+    r"(?!(?:would|want|need|like|['\u2019]d|wish)\b)",
     re.IGNORECASE,
 )
 
@@ -90,11 +98,17 @@ def stem(word: str) -> str:
     return word
 
 
-_SYNONYMS = {
-    stem(word): frozenset(stem(other) for other in group.split())
-    for group in _GROUPS
-    for word in group.split()
-}
+def _meanings() -> dict[str, frozenset[str]]:
+    """Stems with those that mean about the same; a word may belong to several groups."""
+    found: dict[str, frozenset[str]] = {}
+    for group in _GROUPS:
+        alike = frozenset(stem(word) for word in group.split())
+        for each in alike:
+            found[each] = found.get(each, frozenset()) | alike
+    return found
+
+
+_SYNONYMS = _meanings()
 
 
 def words(text: str) -> list[str]:
@@ -123,6 +137,6 @@ def is_negated(clause: str) -> bool:
     return _NEGATIONS.search(clause) is not None
 
 
-def is_open_question(clause: str) -> bool:
-    """True for questions that ask for knowledge or opinion rather than for a tool."""
-    return _OPEN_QUESTIONS.match(clause) is not None
+def is_report(clause: str) -> bool:
+    """True when the clause tells what somebody does or did."""
+    return _REPORTS.match(clause) is not None

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 from domain.kernel.moments import EPOCH, LATEST_US, MICROSECOND
+from domain.kernel.zones import load_zone, zone_names
 
 LONGEST_EXPRESSION = 200
 LONGEST_GAP_YEARS = 50
@@ -77,19 +77,11 @@ class ZoneError(ScheduleError):
     """A time zone that nobody knows."""
 
 
-@lru_cache(maxsize=1)
-def zone_names() -> frozenset[str]:
-    """Names of the IANA time zones that can be used, the same on every machine."""
-    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
-
-
-@lru_cache(maxsize=1024)
 def zone_named(name: str) -> ZoneInfo:
     """Return a time zone of the `tzdata` package. Raises ZoneError with close matches."""
     if name not in zone_names():
         raise ZoneError(f"No time zone is called {name[:64]!r}; {_zone_hint(name[:64])}")
-    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as source:
-        return ZoneInfo.from_file(source, key=name)
+    return load_zone(name)
 
 
 def _zone_hint(name: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database, Statement
+from domain.kernel.moments import EPOCH
 from domain.memory.policy import MemoryKind, MemoryPolicy, MemoryScope
 from domain.memory.tools import memory_tools
 from domain.models.matching import ToolIndex
@@ -249,7 +250,7 @@ async def test_recall_brings_no_more_than_a_model_can_read(world: MemoryWorld):
 def test_the_offline_planner_uses_them_when_told_so(words: str, tool: str, arguments: str):
     index = ToolIndex([to_spec(one.manifest) for one in described()])
 
-    move = next_move([ChatMessage(role="user", content=words)], index)
+    move = next_move([ChatMessage(role="user", content=words)], index, now=EPOCH)
 
     assert move == PlannedCall(tool=tool, arguments=arguments)
 
@@ -257,6 +258,6 @@ def test_the_offline_planner_uses_them_when_told_so(words: str, tool: str, argum
 def test_the_offline_planner_remembers_nothing_unasked():
     index = ToolIndex([to_spec(one.manifest) for one in described()])
 
-    move = next_move([ChatMessage(role="user", content="Tea is at four")], index)
+    move = next_move([ChatMessage(role="user", content="Tea is at four")], index, now=EPOCH)
 
     assert isinstance(move, Answer)

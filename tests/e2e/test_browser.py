@@ -62,7 +62,7 @@ DOORS = {
         });
         return (await answer.json()).output;
         """,
-        "calculate: value 36, text 36.",
+        "12 / 100 * 300 = 36",
         "TypeError: Failed to fetch",
     ),
     "the stream": (

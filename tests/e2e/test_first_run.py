@@ -14,7 +14,7 @@ from tests.e2e.gob_process import READY, TRACEBACK, GobProcess
 from tests.e2e.graphql_client import Client, greet, is_delta, numbers, receive, shown, text_of
 
 CALCULATE = 'calculate {"expression": "2*21"}'
-ANSWER = "calculate: value 42, text 42."
+ANSWER = "2*21 = 42"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.adapters.clock import SystemClock
 from app.adapters.model_offline import OfflineModelClient
 from app.adapters.model_simulated import SimulatedModelClient
 from domain.models.ports import (
@@ -62,7 +63,7 @@ class Rig:
 
 
 OFFLINE = {
-    "offline": (OfflineModelClient, "Hi", "calculate 2 + 2"),
+    "offline": (lambda: OfflineModelClient(SystemClock()), "Hi", "calculate 2 + 2"),
     "simulated": (
         SimulatedModelClient,
         '{"tokens": 30}',
@@ -77,8 +78,8 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     name = request.param
     async with AsyncExitStack() as stack:
         if name in OFFLINE:
-            client_type, to_answer, to_call = OFFLINE[name]
-            built = Rig(client_type(), to_answer, to_call, is_offline=True)
+            make, to_answer, to_call = OFFLINE[name]
+            built = Rig(make(), to_answer, to_call, is_offline=True)
         else:
             under_test = CLIENTS[name]
             provider = await stack.enter_async_context(under_test.server())

@@ -1,0 +1,158 @@
+"""The one tool that a clause in plain words clearly means, or why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.models.arguments import Filling, fill
+from domain.models.draft import Scene
+from domain.models.explicit import Declined, Step
+from domain.models.literals import Reading
+from domain.models.matching import IndexedTool, Match, ToolIndex
+from domain.models.mood import Mood, is_open_question, mood_of
+from domain.models.ports import ToolSpec
+from domain.models.wording import (
+    ACTIONS,
+    FILLERS,
+    STOP_WORDS,
+    is_conditional,
+    is_negated,
+    is_report,
+    stem,
+    stems,
+    words,
+)
+
+_CLEAR_SCORE = 0.5
+_STRONG_EVIDENCE = 0.8
+_SOME_EVIDENCE = 0.5
+_SOME_SCORE = 0.2
+_AHEAD = 1.03
+_AHEAD_TO_WRITE = 1.25
+_FAR_AHEAD = 1.5
+
+
+def plain_step(
+    clause: str, index: ToolIndex, scene: Scene, *, among: Sequence[IndexedTool]
+) -> Step:
+    """The call that a clause in plain words clearly means; raises Declined if there is none."""
+    candidates = _candidates(clause, index, scene, among)
+    nearest = [each.match.tool.spec for each in candidates[:3]]
+    spoken = spoken_of(clause)
+    if is_negated(spoken) or is_conditional(spoken):
+        message = f"conditions and negations are beyond me: {quoted(clause)}"
+        raise Declined(message, nearest)
+    ready = [each for each in candidates if each.is_ready]
+    if is_report(spoken):
+        ready = []
+    best = ready[0] if ready else None
+    if candidates and (best is None or candidates[0].score > _FAR_AHEAD * best.score):
+        first = candidates[0]
+        if first.is_incomplete:
+            message = needs_more(first.match.tool.spec, first.filling.missing)
+            raise Declined(message, [first.match.tool.spec])
+    if best is None:
+        message = f"I could not match {quoted(clause)} to a tool"
+        raise Declined(message, nearest)
+    runner_up = ready[1].score if len(ready) > 1 else 0.0
+    _check_margin(best, runner_up, [each.match.tool.spec for each in ready], spoken)
+    return Step(tool=best.match.tool.spec, arguments=best.filling.values)
+
+
+def needs_more(tool: ToolSpec, missing: Sequence[str]) -> str:
+    """What a tool still has to be told."""
+    return f"{tool.name} also needs {' and '.join(missing)}"
+
+
+def spoken_of(clause: str) -> str:
+    """The words of a clause without its quotes, JSON, and the text after a colon."""
+    return Reading(clause).bare.split(": ", 1)[0]
+
+
+def quoted(clause: str) -> str:
+    """A clause as it is named in an answer."""
+    shown = clause if len(clause) <= 120 else f"{clause[:117]}..."
+    return f'"{shown}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A tool with the arguments the clause gives it."""
+
+    match: Match
+    filling: Filling
+    score: float
+    unexplained: tuple[str, ...]
+    leads: bool
+    """True when the clause begins with a word of the tool's name."""
+    is_open_question: bool
+
+    @property
+    def is_incomplete(self) -> bool:
+        """True when this tool is meant, but was not told all it needs."""
+        is_meant = (self.leads or self.match.coverage == 1) and not self.is_open_question
+        return bool(self.filling.missing) and is_meant and not self.unexplained
+
+    @property
+    def is_ready(self) -> bool:
+        """True when nothing is missing and little is left over that it does not explain."""
+        is_backed = self.filling.evidence >= _SOME_EVIDENCE and self.match.score >= _SOME_SCORE
+        is_shown = self.filling.evidence >= _STRONG_EVIDENCE
+        strong = bool(self.match.named) or is_shown or is_backed
+        overlooked = len(self.unexplained) > 1 or bool(ACTIONS & set(self.unexplained))
+        if self.filling.missing or not strong or overlooked or self.score < _CLEAR_SCORE:
+            return False
+        if not self.filling.values:
+            return self.match.coverage >= 0.5 and not self.is_open_question
+        is_guess = not self.filling.is_exact
+        return not is_guess or (bool(self.match.distinct) and not self.is_open_question)
+
+
+def _candidates(
+    clause: str, index: ToolIndex, scene: Scene, among: Sequence[IndexedTool]
+) -> list[_Candidate]:
+    reading = Reading(clause)
+    said = stems(clause)
+    found = [_candidate(reading, index, tool, said=said, scene=scene) for tool in among]
+    found = [each for each in found if each.score > 0]
+    return sorted(found, key=lambda each: (-each.score, each.match.tool.spec.name))
+
+
+def _candidate(
+    reading: Reading, index: ToolIndex, tool: IndexedTool, *, said: Sequence[str], scene: Scene
+) -> _Candidate:
+    known = index.match(tool, said).matched
+    filling = fill(tool.parameters, reading, explained=known, scene=scene)
+    match = index.match(tool, stems(filling.rest))
+    own = match.matched | tool.own_stems
+    left = tuple(
+        word
+        for word in words(filling.rest)
+        if word not in STOP_WORDS and word not in FILLERS and stem(word) not in own
+    )
+    clause = reading.text
+    lead = next((word for word in words(clause) if word not in STOP_WORDS | FILLERS), "")
+    return _Candidate(
+        match=match,
+        filling=filling,
+        score=match.score + filling.evidence,
+        unexplained=left,
+        leads=stem(lead) in tool.name_stems,
+        is_open_question=is_open_question(spoken_of(clause)),
+    )
+
+
+def _check_margin(
+    best: _Candidate, runner_up: float, ready: Sequence[ToolSpec], spoken: str
+) -> None:
+    """Decline where another tool is about as near; before side effects, be strict."""
+    tool = best.match.tool.spec
+    if best.score < runner_up * _AHEAD:
+        message = f"it could mean {ready[0].name} or {ready[1].name}"
+        raise Declined(message, ready[:2])
+    if tool.read_only:
+        return
+    is_clear = best.leads and best.filling.is_exact and not best.unexplained
+    is_asked = mood_of(spoken) is Mood.ASKS
+    if not is_clear or not is_asked or best.score < runner_up * _AHEAD_TO_WRITE:
+        message = f"{tool.name} changes things, so I run it only when it is clearly asked for"
+        raise Declined(message, [tool])
