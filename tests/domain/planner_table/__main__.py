@@ -12,7 +12,7 @@ from tests.domain.planner_table.scoring import planner, play, scored, specs
 
 async def _report(*, misses: bool) -> str:
     tools = specs()
-    ours, apart = await scored(tuned(), tools), await scored(held_apart(), tools)
+    ours, apart = await scored(tuned(), tools, tells=True), await scored(held_apart(), tools)
     writing = {tool.name for tool in tools if not tool.read_only}
     asked = without_side_effects()
     played = [await play(planner(), tools, say) for say in asked]

@@ -39,6 +39,17 @@ def same_arguments(tool: str, schema: Schema, expected: Arguments, given: Argume
     )
 
 
+def likeliest(arguments: Arguments) -> Arguments:
+    """Spell out expected arguments: the first of several values, the bare words of a text."""
+    return {name: _likeliest(value) for name, value in arguments.items()}
+
+
+def _likeliest(value: Any) -> Any:
+    if isinstance(value, dict) and "one_of" in value:
+        return value["one_of"][0]
+    return value["with_words"] if isinstance(value, dict) and "with_words" in value else value
+
+
 def _by_default(properties: Schema, arguments: Arguments) -> Arguments:
     return {name: arguments.get(name, schema.get("default")) for name, schema in properties.items()}
 

@@ -136,23 +136,22 @@ def _result(call: ToolCall, script: Sequence[ExpectedCall]) -> ChatMessage:
     return ChatMessage(role="tool", content=content, tool_call_id=call.id, tool_name=call.name)
 
 
-async def scored(rows: Sequence[Row], tools: Sequence[ToolSpec]) -> Score:
-    """Play all rows and count what is right."""
+async def scored(rows: Sequence[Row], tools: Sequence[ToolSpec], *, tells: bool = False) -> Score:
+    """Play all rows and count what is right; what is wrong is told only on demand."""
     client, score = planner(), Score()
     schemas = {tool.name: tool.input_schema for tool in tools}
     for row in rows:
-        await _score_row(score, row, client, tools, schemas)
+        played = await play(client, tools, row.say, row.calls or row.otherwise or ())
+        missed = _count(score, row, played, schemas)
+        if missed is not None and tells:
+            score.misses.append(missed)
     return score
 
 
-async def _score_row(
-    score: Score,
-    row: Row,
-    client: OfflineModelClient,
-    tools: Sequence[ToolSpec],
-    schemas: Mapping[str, Mapping[str, Any]],
-) -> None:
-    played = await play(client, tools, row.say, row.calls or row.otherwise or ())
+def _count(
+    score: Score, row: Row, played: Played, schemas: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    """Add one row to the score; gives what to tell where something in it is wrong."""
     names = [name for name, _ in played.calls]
     fitting = [way for way in row.readings if [call.tool for call in way] == names]
     calls_right = bool(fitting) and (bool(names) or played.declined)
@@ -163,9 +162,10 @@ async def _score_row(
     score.calls_right += calls_right
     score.arguments += len(meant)
     score.arguments_right += len(meant) - len(wrong)
-    if wrong or not calls_right:
-        score.missed_kinds[row.kind] += 1
-        score.misses.append(_told(row, played, wrong))
+    if calls_right and not wrong:
+        return None
+    score.missed_kinds[row.kind] += 1
+    return _told(row, played, wrong)
 
 
 def _wrong_arguments(
@@ -176,7 +176,7 @@ def _wrong_arguments(
     """Every expected call that was not made at its place with the right arguments."""
     for at, call in enumerate(meant):
         name, arguments = made[at] if at < len(made) else ("", "{}")
-        given = orjson.loads(arguments)
+        given = cast("dict[str, Any]", orjson.loads(arguments))
         if name != call.tool or not same_arguments(name, schemas[name], call.arguments, given):
             yield call
 
