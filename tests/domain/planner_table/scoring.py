@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any, cast
 
 import orjson
@@ -84,9 +83,7 @@ def specs() -> Sequence[ToolSpec]:
 
 def planner() -> OfflineModelClient:
     """The planner with the table's clock."""
-    clock = SteppedClock(now_us=int(CLOCK_AT.timestamp()) * 1_000_000)
-    takes_clock = "clock" in signature(OfflineModelClient).parameters
-    return OfflineModelClient(clock=clock) if takes_clock else OfflineModelClient()
+    return OfflineModelClient(clock=SteppedClock(now_us=int(CLOCK_AT.timestamp()) * 1_000_000))
 
 
 async def play(
