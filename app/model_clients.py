@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from app.adapters.clock import SystemClock
 from app.adapters.model_offline import OfflineModelClient
+from app.adapters.model_prices_genai import GenaiQuotes
 from app.adapters.model_simulated import SimulatedModelClient
 from app.failures import StartRefused
 from app.model_prices import read_prices
@@ -73,6 +74,7 @@ def model_prices(settings: Settings) -> Prices:
         read_prices(settings.model_prices),
         listed=frozenset(provider for provider, is_own in own.items() if is_own),
         free=FREE_PROVIDERS | {ModelProvider.OLLAMA},
+        quotes=GenaiQuotes(SystemClock()),
     )
 
 

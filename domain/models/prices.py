@@ -1,7 +1,7 @@
 """What a model call costs. Counted in whole pico-dollars, so that sums are exact."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from domain.models.ports import TokenUsage
@@ -11,6 +11,7 @@ PICO = 1_000_000_000_000
 """Pico-dollars of a US dollar."""
 FREE_PROVIDERS = frozenset({"offline", "simulated"})
 """Providers with no language model behind them."""
+LISTED_PROVIDERS = frozenset(key.partition(":")[0] for key in LIST_PRICES)
 BROKER = "providers"
 """Provider whose model names say which provider is behind them, such as `openai:gpt-5`."""
 
@@ -88,11 +89,15 @@ class Price:
 FREE = Price(rates=Rates(input=0, cached_input=0, cache_write=0, output=0))
 
 
+Quote = Callable[[str], Price | None]
+"""What a model behind the broker asks, by its name there; None when it is not known."""
+
+
 class Prices:
     """Prices by model: those given first, then the list prices of providers that ask them.
 
     `given` goes by `provider:name`; a name that ends in `*` stands for all that begin like it,
-    and the longest that fits counts.
+    and the longest that fits counts. `quotes` loads what is known of models behind the broker.
     """
 
     def __init__(
@@ -101,13 +106,22 @@ class Prices:
         *,
         listed: Container[str] = frozenset(),
         free: Container[str] = FREE_PROVIDERS,
+        quotes: Callable[[], Awaitable[Quote]] | None = None,
     ) -> None:
         self._given = given or {}
         self._listed = listed
         self._free = free
+        self._quotes = quotes
+        self._quote: Quote | None = None
         starts = (key[:-1] for key in self._given if key.endswith("*"))
         self._starts = sorted(starts, key=len, reverse=True)
         self._known: dict[tuple[str, str], Price | None] = {}
+
+    async def ready(self, providers: Iterable[str]) -> None:
+        """Load what it takes to price these providers; to be called before `of`."""
+        if self._quote is None and self._quotes is not None and BROKER in providers:
+            self._quote = await self._quotes()
+            self._known.clear()
 
     def of(self, provider: str, name: str) -> Price | None:
         """What a model asks; None when nobody knows."""
@@ -128,8 +142,17 @@ class Prices:
                 return self._given[f"{start}*"]
         if provider in self._free:
             return FREE
-        listed = name if provider == BROKER else whole
-        return list_price(listed) if listed.partition(":")[0] in self._listed else None
+        if provider == BROKER:
+            return self._behind_broker(name)
+        return list_price(whole) if provider in self._listed else None
+
+    def _behind_broker(self, name: str) -> Price | None:
+        prefix, _, model = name.partition(":")
+        # A provider may have several prefixes: `openai` and `openai-responses`.
+        provider = prefix.partition("-")[0]
+        if provider in LISTED_PROVIDERS and provider not in self._listed:
+            return None
+        return list_price(f"{provider}:{model}") or (self._quote(name) if self._quote else None)
 
 
 def list_price(key: str) -> Price | None:

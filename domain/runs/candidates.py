@@ -138,7 +138,7 @@ class Choice:
         )
 
 
-def candidates_of(
+async def candidates_of(
     models: ModelProviders, first: ModelChoice | None, fallbacks: Sequence[ModelChoice]
 ) -> list[Candidate]:
     """Find the models in order, each once; `first` is None for the server's default.
@@ -147,8 +147,10 @@ def candidates_of(
     """
     default = models.default
     first = first or ModelChoice(provider=default.provider, name=default.name)
+    choices = (first, *fallbacks)
+    await models.prices.ready([choice.provider for choice in choices])
     found: list[Candidate] = []
-    for choice in (first, *fallbacks):
+    for choice in choices:
         try:
             client = models.resolve(choice.provider, choice.name)
         except ProviderUnavailable as error:
@@ -169,7 +171,7 @@ def candidates_of(
     return found
 
 
-def first_model(models: ModelProviders, agent: AgentRow, spec: ExecuteSpec) -> ModelRef:
+async def first_model(models: ModelProviders, agent: AgentRow, spec: ExecuteSpec) -> ModelRef:
     """The model that a new run asks first, if it can be asked; fallbacks may be missing here.
 
     Raises ProviderUnavailable, and ValidationFailed for a limit that cannot be kept.
@@ -184,7 +186,7 @@ def first_model(models: ModelProviders, agent: AgentRow, spec: ExecuteSpec) -> M
     if is_own or limits.get("maxCostUsd") is not None:
         settings = AgentSettings.model_validate(agent.settings)
         first = spec.model or settings.model
-        reason = unpriced(candidates_of(models, first, settings.fallback_models))
+        reason = unpriced(await candidates_of(models, first, settings.fallback_models))
         if reason is not None:
             raise ValidationFailed.of("limits.maxCostUsd" if is_own else "agent", reason)
     return ref

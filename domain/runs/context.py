@@ -68,14 +68,14 @@ class ContextBuilder:
         limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
             agent=settings.slug or work.claim.agent_id,
-            choice=self._choice(work, settings, limits, past),
+            choice=await self._choice(work, settings, limits, past),
             tools=allowed,
             specs=specs,
             limits=limits,
             messages=messages if settings.instructions else messages[1:],
         )
 
-    def _choice(
+    async def _choice(
         self, work: Work, settings: AgentSettings, limits: RunLimits, past: Sequence[PastStep]
     ) -> Choice:
         """A run's own model replaces the agent's; the agent's fallbacks stay."""
@@ -83,7 +83,7 @@ class ContextBuilder:
         own, candidates = work.spec.get("model"), self._candidates.get(key)
         if own is not None or candidates is None:
             first = settings.model if own is None else ModelChoice.model_validate(own)
-            candidates = candidates_of(self._models, first, settings.fallback_models)
+            candidates = await candidates_of(self._models, first, settings.fallback_models)
         if own is None:
             self._candidates[key] = candidates
         reason = unpriced(candidates) if limits.max_cost_usd is not None else None

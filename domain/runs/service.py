@@ -85,7 +85,7 @@ class RunService(RunQueries):
         if known is None:
             agent = await self._agent(principal, spec)
             await self._check_conversation(principal, spec)
-            model = first_model(self._parts.models, agent, spec)
+            model = await first_model(self._parts.models, agent, spec)
             new = self._new_run(principal, spec, agent)
             try:
                 known, replayed = await self._accept(principal, new, spec, model, digest=digest)

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.models.ports import TokenUsage
-from domain.models.prices import FREE, Price, Prices, Rates, dollars, list_price
+from domain.models.prices import FREE, Price, Prices, Quote, Rates, dollars, list_price
 
 MINI = Price(rates=Rates.per_million(0.4, 1.6, cached_input_usd=0.1))
 
@@ -106,3 +106,27 @@ def test_what_has_no_model_behind_it_is_free_and_so_is_what_the_house_runs() -> 
     assert prices.of("ollama", "big") is MINI
     assert FREE.is_free
     assert not MINI.is_free
+
+
+async def test_what_is_known_of_models_behind_the_broker_is_loaded_once_it_is_named() -> None:
+    loaded: list[str] = []
+
+    async def load() -> Quote:
+        loaded.append("loaded")
+        return {"groq:fast": MINI, "openai:odd": MINI, "openai-responses:odd": MINI}.get
+
+    prices = Prices({"providers:groq:dear": FREE}, quotes=load)
+
+    await prices.ready(["openai", "ollama"])
+    assert (loaded, prices.of("providers", "groq:fast")) == ([], None)
+    for _ in range(2):
+        await prices.ready(["openai", "providers"])
+
+    assert loaded == ["loaded"]
+    assert prices.of("providers", "groq:fast") is MINI
+    assert prices.of("providers", "groq:slow") is None
+    assert prices.of("providers", "groq:dear") is FREE
+    assert prices.of("groq", "fast") is None
+    # OpenAI is not asked at its own address.
+    assert prices.of("providers", "openai:odd") is None
+    assert prices.of("providers", "openai-responses:odd") is None
