@@ -6,7 +6,7 @@ name an object is given one of the first workspace's, one at a time, and so is e
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,27 +115,55 @@ async def test_every_kind_of_object_is_in_the_workspaces(crawl: Crawl):
 
 
 async def test_nothing_of_another_workspace_is_found_by_naming_it(crawl: Crawl):
-    house, walk, second = crawl.house, crawl.walk, crawl.second
+    house, second = crawl.house, crawl.second
     before = await house.rows(crawl.first.principal.workspace_id)
     wrong: dict[str, Any] = {}
     tried = 0
 
-    for operation, name, definition in walk.roots():
-        document = walk.document(operation, name, definition)
-        call = house.first if operation == "subscription" else house.ask
-        for place in walk.places(name, definition):
-            for foreign in crawl.foreign(place):
-                variables = walk.variables(
-                    name, definition, second.ids, place=place, foreign=foreign
-                )
-                answer = await call(second.principal, document, variables)
-                tried += 1
-                if crawl.leaks(answer, variables) or not is_refusal(answer):
-                    wrong[f"{name} {place} {foreign}"] = answer
+    for case, document, variables in named_elsewhere(crawl, {"query", "mutation"}):
+        answer = await house.ask(second.principal, document, variables)
+        tried += 1
+        if crawl.leaks(answer, variables) or not is_refusal(answer):
+            wrong[case] = answer
 
     assert wrong == {}
     assert tried > len(Kind)
     assert await house.rows(crawl.first.principal.workspace_id) == before
+
+
+async def test_no_stream_tells_of_another_workspace_by_naming_it(crawl: Crawl):
+    house, second = crawl.house, crawl.second
+    cases = list(named_elsewhere(crawl, {"subscription"}))
+
+    # Streams that have nothing to tell wait for a heartbeat, so all of them wait together.
+    answers = await asyncio.gather(
+        *(house.first(second.principal, document, variables) for _, document, variables in cases)
+    )
+
+    wrong = {
+        case: answer
+        for (case, _, variables), answer in zip(cases, answers, strict=True)
+        if crawl.leaks(answer, variables) or not is_refusal(answer)
+    }
+    assert wrong == {}
+    assert cases != []
+
+
+def named_elsewhere(
+    crawl: Crawl, operations: set[str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each call of the second workspace that names an object of the first at one place."""
+    walk = crawl.walk
+    for operation, name, definition in walk.roots():
+        if operation not in operations:
+            continue
+        document = walk.document(operation, name, definition)
+        for place in walk.places(name, definition):
+            for foreign in crawl.foreign(place):
+                variables = walk.variables(
+                    name, definition, crawl.second.ids, place=place, foreign=foreign
+                )
+                yield f"{name} {place} {foreign}", document, variables
 
 
 async def test_no_cursor_of_another_workspace_is_taken(crawl: Crawl):

@@ -15,6 +15,8 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from structlog.contextvars import bound_contextvars, get_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -222,7 +224,8 @@ async def test_a_broker_that_says_nothing_does_not_hold_up_the_loop() -> None:
 async def test_a_redis_that_does_not_answer_in_time_is_an_outage_for_dramatiq() -> None:
     accepted: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0)
-    client = redis.Redis(port=silent.sockets[0].getsockname()[1], socket_timeout=0.1)
+    port = silent.sockets[0].getsockname()[1]
+    client = redis.Redis(port=port, socket_timeout=0.1, retry=Retry(NoBackoff(), 0))
     broker = OwnedRedisBroker(client=client, middleware=[])
 
     for command in (broker.do_fetch, broker.do_ack, broker.do_requeue):
