@@ -107,6 +107,9 @@ def example_call(tool: ToolSpec) -> str:
     parameters = parameters_of(tool)
     needed = [each for each in parameters if each.required] or list(parameters[:1])
     arguments = {each.name: _example(each) for each in needed}
+    if any(each.kind in (Kind.JSON, Kind.OBJECT) for each in needed):
+        keys = {each.name for each in needed if each.kind is Kind.PATH}
+        arguments |= dict.fromkeys(keys, "key")
     return f"{tool.name} {json.dumps(arguments, ensure_ascii=False)}"
 
 

@@ -13,12 +13,13 @@ from domain.models.wording import STOP_WORDS, stem, word_set
 
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 _EARLIER = re.compile(
-    r"\b(?:it|its|them|(?:the|that|this|its) (?:results?|outputs?|text|contents?|file|table|answer|"
-    r"value|values|numbers?|rows|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
+    r"\b(?:it|its|them|their|(?:the|that|this|its) "
+    r"(?:results?|outputs?|text|contents?|file|table|answer|value|values|numbers?|rows|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
     r"decoded \w+|encoded \w+|matches|document|object))\b"
     r"|\b(?:this|that|those|these)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in|from|by)\b)",
     re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"\b(?:it|its|them|their)\b", re.IGNORECASE)
 _LEAD_NOUN = re.compile(
     r"^(?:the\s+|this\s+|following\s+)*(?:text|string|phrase|sentence|title|word|words)\s*:?\s+"
     r"(?=\S)",
@@ -69,6 +70,8 @@ class Filling:
     rest: str
     """What of the clause no argument took."""
     evidence: float
+    left_values: int
+    """Quotes and JSON values that no argument took."""
     is_exact: bool
     """False when a text or a place was guessed from bare words, not quoted or after a colon."""
 
@@ -104,12 +107,15 @@ def fill(
         missing=tuple(name for name in required if name not in draft.values),
         rest=draft.reading.rest(),
         evidence=draft.evidence,
+        left_values=len(draft.reading.quotes) + len(draft.reading.json_values),
         is_exact=draft.is_exact,
     )
 
 
 def _take_named(draft: Draft, parameter: Parameter) -> None:
     """Take `name=value`, `name: value`, `name "value"` and `name 3`."""
+    if parameter.words[-1] not in draft.reading.lower:
+        return
     name = r"[ _-]".join(re.escape(word) for word in parameter.words)
     reading = draft.reading
     for literal in (*reading.quotes, *reading.json_values):
@@ -150,6 +156,8 @@ def _take_replacement(draft: Draft) -> None:
     elif (match := _REMOVE.search(bare)) is not None:
         draft.values["find"] = _said(draft, *match.span("find"))
         draft.values["replacement"] = ""
+        draft.evidence += 2 * EVIDENCE[Kind.TEXT]
+        draft.reading.take_span(match.start(), match.start("find"))
 
 
 def _said(draft: Draft, start: int, end: int) -> str:
@@ -200,6 +208,8 @@ def _take_bare_text(draft: Draft, parameter: Parameter, explained: frozenset[str
         return
     draft.values[parameter.name] = text
     draft.is_exact = after_colon is not None
+    if after_colon is not None:
+        draft.evidence += EVIDENCE[Kind.TEXT]
     reading.take_span(start, end)
 
 
@@ -216,7 +226,9 @@ def _text_start(bare: str, explained: frozenset[str], parameter: Parameter) -> i
     nouns = _TEXT_NOUNS | {parameter.name.lower()}
     after_tool = False
     for word in re.finditer(r"[^\s,:]+", bare):
-        plain = word[0].strip(".,!?'\"").lower()
+        plain = word[0].strip(".,!?'\"\0").lower()
+        if not plain:
+            continue
         if after_tool and (plain in _OPENERS or plain in nouns):
             return word.end()
         is_known = stem(plain) in explained
@@ -231,7 +243,8 @@ def _take_earlier(draft: Draft) -> None:
     missing = draft.wants(*Kind)
     if len(missing) != 1 or missing[0].kind not in _FROM_EARLIER:
         return
-    if (match := _EARLIER.search(draft.reading.bare)) is not None:
+    bare = draft.reading.bare
+    if (match := _PRONOUN.search(bare) or _EARLIER.search(bare)) is not None:
         draft.values[missing[0].name] = Earlier(kind=missing[0].kind)
         draft.evidence += EVIDENCE[Kind.TEXT]
         draft.reading.take_match(match)

@@ -1,5 +1,6 @@
 """The one tool that a clause in plain words clearly means, or why there is none."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,10 @@ from domain.models.draft import Scene
 from domain.models.explicit import Declined, Step
 from domain.models.literals import Reading
 from domain.models.matching import IndexedTool, Match, ToolIndex
+from domain.models.moments_spoken import moments_in
 from domain.models.mood import Mood, is_open_question, mood_of
+from domain.models.numbers_spoken import numbers_in
+from domain.models.parameters import Kind
 from domain.models.ports import ToolSpec
 from domain.models.wording import (
     ACTIONS,
@@ -19,11 +23,16 @@ from domain.models.wording import (
     is_report,
     stem,
     stems,
+    synonyms,
     words,
 )
 
 _CLEAR_SCORE = 0.5
 _STRONG_EVIDENCE = 0.8
+_MOST_UNEXPLAINED = 2
+_LEFT_VALUE = 0.5
+"""What a quote or a JSON value speaks against a tool that has no use for it."""
+_LED_SCORE = 0.3
 _SOME_EVIDENCE = 0.5
 _SOME_SCORE = 0.2
 _AHEAD = 1.03
@@ -55,7 +64,11 @@ def plain_step(
         raise Declined(message, nearest)
     runner_up = ready[1].score if len(ready) > 1 else 0.0
     _check_margin(best, runner_up, [each.match.tool.spec for each in ready], spoken)
-    return Step(tool=best.match.tool.spec, arguments=best.filling.values)
+    return Step(
+        tool=best.match.tool.spec,
+        arguments=best.filling.values,
+        leftover=len(best.unexplained) + best.filling.left_values,
+    )
 
 
 def needs_more(tool: ToolSpec, missing: Sequence[str]) -> str:
@@ -93,16 +106,24 @@ class _Candidate:
         return bool(self.filling.missing) and is_meant and not self.unexplained
 
     @property
+    def _least(self) -> float:
+        return _LED_SCORE if self.leads else _CLEAR_SCORE
+
+    @property
     def is_ready(self) -> bool:
         """True when nothing is missing and little is left over that it does not explain."""
         is_backed = self.filling.evidence >= _SOME_EVIDENCE and self.match.score >= _SOME_SCORE
         is_shown = self.filling.evidence >= _STRONG_EVIDENCE
         strong = bool(self.match.named) or is_shown or is_backed
-        overlooked = len(self.unexplained) > 1 or bool(ACTIONS & set(self.unexplained))
-        if self.filling.missing or not strong or overlooked or self.score < _CLEAR_SCORE:
+        most = _MOST_UNEXPLAINED if is_shown else 1
+        overlooked = len(self.unexplained) > most or bool(ACTIONS & set(self.unexplained))
+        if self.is_open_question and not self.match.named:
+            return False
+        if self.filling.missing or not strong or overlooked or self.score < self._least:
             return False
         if not self.filling.values:
-            return self.match.coverage >= 0.5 and not self.is_open_question
+            is_meant = self.match.coverage >= 0.5 and not self.unexplained
+            return is_meant and not self.is_open_question
         is_guess = not self.filling.is_exact
         return not is_guess or (bool(self.match.distinct) and not self.is_open_question)
 
@@ -112,15 +133,42 @@ def _candidates(
 ) -> list[_Candidate]:
     reading = Reading(clause)
     said = stems(clause)
-    found = [_candidate(reading, index, tool, said=said, scene=scene) for tool in among]
+    shapes = _shapes(reading, scene)
+    known = {tool.spec.name: index.match(tool, said).matched for tool in among}
+    found = [
+        _candidate(reading, index, tool, known=known[tool.spec.name], scene=scene)
+        for tool in among
+        if known[tool.spec.name] or shapes & tool.shapes
+    ]
     found = [each for each in found if each.score > 0]
     return sorted(found, key=lambda each: (-each.score, each.match.tool.spec.name))
 
 
+def _shapes(reading: Reading, scene: Scene) -> frozenset[Kind]:
+    """Kinds of values that may be in the clause: only these speak for a tool without words."""
+    bare = reading.bare
+    has_number = re.search(r"\d", bare) is not None or bool(numbers_in(bare))
+    found = {
+        Kind.URL: "://" in reading.text,
+        Kind.OBJECT: bool(reading.json_values or reading.quotes),
+        Kind.JSON: bool(reading.json_values or reading.quotes),
+        Kind.LIST: has_number or bool(reading.json_values or reading.quotes),
+        Kind.PATH: re.search(r"[./]", reading.text) is not None or bool(reading.quotes),
+        Kind.SUM: has_number or scene.has_earlier,
+        Kind.UNIT: re.search(r"\b(?:in|to|into|as|how)\b", bare, re.IGNORECASE) is not None,
+        Kind.MOMENT: scene.has_earlier
+        or "time" in bare
+        or "day" in bare
+        or "date" in bare
+        or bool(moments_in(bare, scene.now)),
+        Kind.TEXT: bool(reading.quotes),
+    }
+    return frozenset(kind for kind, is_there in found.items() if is_there)
+
+
 def _candidate(
-    reading: Reading, index: ToolIndex, tool: IndexedTool, *, said: Sequence[str], scene: Scene
+    reading: Reading, index: ToolIndex, tool: IndexedTool, *, known: frozenset[str], scene: Scene
 ) -> _Candidate:
-    known = index.match(tool, said).matched
     filling = fill(tool.parameters, reading, explained=known, scene=scene)
     match = index.match(tool, stems(filling.rest))
     own = match.matched | tool.own_stems
@@ -134,9 +182,10 @@ def _candidate(
     return _Candidate(
         match=match,
         filling=filling,
-        score=match.score + filling.evidence,
+        score=match.score + filling.evidence - _LEFT_VALUE * filling.left_values,
         unexplained=left,
-        leads=stem(lead) in tool.name_stems,
+        leads=stem(lead) in tool.name_stems
+        or (not filling.missing and bool(synonyms(stem(lead)) & tool.name_stems)),
         is_open_question=is_open_question(spoken_of(clause)),
     )
 

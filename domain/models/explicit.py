@@ -35,6 +35,8 @@ class Step:
 
     tool: ToolSpec
     arguments: Mapping[str, Any]
+    leftover: int = 0
+    """Words and values of the clause that the call does not explain."""
 
 
 class Declined(Exception):

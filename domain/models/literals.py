@@ -22,6 +22,10 @@ PATH = re.compile(
     r"|\.(?=\s|$)(?<=\s\.)"  # the folder itself
     r")"
 )
+FILE = re.compile(
+    r"(?<![\w/:@.-])(?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,7}\b(?![\[(])"
+)
+"""A path that ends in a file name with an extension."""
 ZONE = re.compile(r"\bUTC\b|\b[A-Z][A-Za-z]+(?:/[A-Z][A-Za-z_]+){1,2}\b")
 _OPENING = re.compile(
     r"```[a-z]*\n?(?P<block>.*?)\n?```"
@@ -57,6 +61,8 @@ class Reading:
         self.json_values = [each for each in literals if not isinstance(each.value, str)]
         self.quotes = [each for each in literals if isinstance(each.value, str)]
         self.bare = bare
+        self.lower = bare.lower()
+        """The text without quotes and JSON in lower case; it stays as it is."""
         """The text with everything quoted, JSON or taken blanked out; its length never changes."""
 
     def copy(self) -> "Reading":

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.models.mood import VERBS
-from domain.models.parameters import Parameter, parameters_of
+from domain.models.parameters import Kind, Parameter, parameters_of
 from domain.models.ports import ToolSpec
 from domain.models.spelling import respelled
 from domain.models.steps import LeadWord
@@ -35,8 +35,22 @@ class IndexedTool:
     own_stems: frozenset[str]
     """Stems of its name and of its parameters' names."""
     weights: Mapping[str, float]
+    shapes: frozenset[Kind] = frozenset()
+    """Kinds of the values that it needs."""
     schedules: bool = False
     """True for a tool that has an instruction carried out later."""
+
+    @property
+    def takes_path(self) -> bool:
+        """True for tools that reach files themselves."""
+        is_json = any(each.kind in (Kind.JSON, Kind.OBJECT) for each in self.parameters)
+        return not is_json and any(each.kind is Kind.PATH for each in self.parameters)
+
+    @property
+    def reads_files(self) -> bool:
+        """True for a tool that gives the text of a file."""
+        needed = [each.kind for each in self.parameters if each.required]
+        return self.spec.read_only and needed == [Kind.PATH] and "read" in self.name_stems
 
     @property
     def has_grammar(self) -> bool:
@@ -71,6 +85,7 @@ class ToolIndex:
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self.tools = tuple(_indexed(tool) for tool in tools)
         spread = Counter(word for tool in self.tools for word in tool.weights)
+        self.reader = next((tool for tool in self.tools if tool.reads_files), None)
         self.leads = LeadWord(_leads(self.tools))
         names = Counter(word for tool in self.tools for word in tool.name_stems)
         self._by_name = {tool.spec.name: tool.spec for tool in self.tools}
@@ -164,6 +179,7 @@ def _indexed(tool: ToolSpec) -> IndexedTool:
         name_stems=name,
         own_stems=name | of_parameters,
         weights=_weights(tool, parameters),
+        shapes=frozenset(each.kind for each in parameters if each.required),
         schedules={"instruction", "cron", "times"} <= {each.name for each in parameters},
     )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from domain.models.numbers_spoken import MEASURE, value_of
 
@@ -111,6 +112,7 @@ class SpokenConversion:
     target: str
 
 
+@lru_cache(maxsize=256)
 def conversion_in(text: str, *, has_earlier: bool = False) -> SpokenConversion | None:
     """The first conversion of a text."""
     for pattern in (_HOW_MANY, _FROM_TO, _FROM_TO_FIRST, _PAIR, _TO_FIRST):

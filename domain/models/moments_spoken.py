@@ -1,9 +1,10 @@
 """Moments in a text, written or said, as ISO 8601: `2026-03-01`, `tomorrow at 5pm`, `now`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from domain.kernel.zones import load_zone
 from domain.models.literals import MOMENT
@@ -35,17 +36,20 @@ class SpokenMoment:
     is_day: bool
 
 
-def moments_in(text: str, now: datetime, zone: str | None = None) -> Iterator[SpokenMoment]:
+@lru_cache(maxsize=256)
+def moments_in(text: str, now: datetime, zone: str | None = None) -> Sequence[SpokenMoment]:
     """All moments of a text, in order; "today" is the zone's."""
     today = now.astimezone(load_zone(zone or "UTC"))
+    moments: list[SpokenMoment] = []
     at = 0
     while (start := _START.search(text, at)) is not None:
         found = _moment_at(text, start.start(), now, today)
         if found is None:
             at = start.start() + 1
             continue
-        yield found
+        moments.append(found)
         at = found.end
+    return tuple(moments)
 
 
 def _moment_at(text: str, at: int, now: datetime, today: datetime) -> SpokenMoment | None:
@@ -102,7 +106,8 @@ def iso_moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def zones_in(text: str) -> list[tuple[int, int, str]]:
+@lru_cache(maxsize=256)
+def zones_in(text: str) -> Sequence[tuple[int, int, str]]:
     """Zones that are named with a preposition, with "time", or by their IANA name."""
     found: list[tuple[int, int, str]] = []
     at = 0
@@ -121,7 +126,7 @@ def zones_in(text: str) -> list[tuple[int, int, str]]:
         if is_marked or said.endswith(" time"):
             found.append((mark.start(), end, name))
         at = max(end, at + 1)
-    return found
+    return tuple(found)
 
 
 def shifted(iso: str, zone: str) -> str:

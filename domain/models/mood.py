@@ -67,7 +67,7 @@ _TELLING = re.compile(
 )
 _OPEN_QUESTION = re.compile(
     r"(?:why|who|whom|whose|where|should|explain|tell\s+me\s+(?:a|about|why|who|how)|what\s+do\s+you"
-    r"|how\s+(?:do|does|can|could|should|would|are|to)\b|what\s+(?:would|does|happens|if)|"
+    r"|how\s+(?:do|does|can|could|should|would|are|to)\b|what\s+(?:would|happens|if|does(?!.*\b(?:say|contain|hold|include|look|read)\b))|"
     r"is\s+it|are\s+you|would\s+it|may\s+i|can\s+i|could\s+i|write\s+(?:me\s+)?an?\b)",
     _I,
 )
@@ -96,7 +96,7 @@ VERBS = word_set(
     parse pause pay phone pick ping plan play poll post prepare print process prune publish pull
     purge push put query read rebuild recall recompute record refresh register release reload
     remember remind remove rename renew repeat replace reply report request resend reset resize
-    restart restore resume retrieve retry return review revoke rotate rsync run save say scan
+    restart restore resume retrieve retry return review revoke rotate rsync round run save say scan
     schedule scrape search select send serve set share ship show shut sign sleep slugify sort
     speak split start stop store stretch study submit subtract summarise summarize switch sync
     synchronize take talk tell test text thank think tidy toggle track train transfer translate
@@ -105,6 +105,28 @@ VERBS = word_set(
     """
 )
 """Verbs that orders are often given with."""
+
+
+_MARKER = re.compile(
+    r"\b(?:(?:can|could|would|will)\s+you(?:\s+(?:please|maybe|perhaps|kindly|possibly|just))*"
+    r"|please|i\s*(?:would|['\u2019]d)\s+like\s+(?:you\s+)?to|i\s+(?:want|need|have)\s+(?:you\s+)?to"
+    r"|i\s+(?:must|should)\s+know|tell\s+me(?!\s+about)|show\s+me|give\s+me)\b[\s,:]*",
+    _I,
+)
+_PURPOSE = re.compile(
+    r"\s*,?\s+(?:so\s+that|so\s+(?:i|we)|because|since\s+(?:i|we|the|it)|in\s+order\s+to|as\s+(?:i|we)\s+(?:need|want|have)"
+    r"|before\s+(?:the|my|our|i|we)|for\s+(?:the|my|our)\s+(?:meeting|report|team|boss|colleagues?|review|records?)"
+    r"|if\s+(?:you\s+can|possible|you\s+don['\u2019]?t\s+mind|you\s+please|that['\u2019]?s\s+(?:ok|fine|possible))"
+    r"|when\s+you\s+(?:have|get)\s+(?:a\s+)?(?:time|moment|minute|chance))\b",
+    _I,
+)
+
+
+_READS = re.compile(
+    r"(?:read|open|cat|show|display|print|view|see|load|look|get|list|ls|type|tail|head|delete|write|remove|save"
+    r"|what(?:['\u2019]?s|\s+is)\s+in|what\s+does|can\s+i\s+see|let\s+me\s+see)\b",
+    _I,
+)
 
 
 class Mood(Enum):
@@ -136,6 +158,23 @@ def core_end(clause: str) -> int:
     """Where a clause ends before "please", "thanks" and its full stop."""
     match = _TAIL.search(clause, max(0, len(clause) - 100))
     return len(clause) if match is None else match.start()
+
+
+def request_within(clause: str, bare: str) -> str | None:
+    """What follows the last "could you", "please" and the like, without its purpose."""
+    purpose = _PURPOSE.search(bare)
+    end = len(clause) if purpose is None else purpose.start()
+    start = 0
+    for marker in _MARKER.finditer(bare, 0, end):
+        if bare[marker.end() : end].strip(" .!?\t\n"):
+            start = marker.end()
+    tail = clause[start:end].strip()
+    return tail if tail and tail != clause.strip() else None
+
+
+def asks_for_something(sentence: str) -> bool:
+    """True when a request stands somewhere in the sentence."""
+    return _MARKER.search(sentence) is not None
 
 
 def mood_of(bare: str) -> Mood:
@@ -186,6 +225,11 @@ def is_imperative(text: str) -> bool:
         and not word.endswith(("s", "ed", "ing"))
         and (_OBJECT.match(said, first.end()) is not None)
     )
+
+
+def reads_first(bare: str) -> bool:
+    """True when the clause asks to see something rather than to work on it."""
+    return _READS.match(bare[core_start(bare) :]) is not None
 
 
 def is_verb(word: str) -> bool:

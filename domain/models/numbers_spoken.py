@@ -1,8 +1,9 @@
 """Numbers as people write and say them: `1,000`, `1.5k`, `$40`, `twenty-five`, `two dozen`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SMALL = {
     word: value
@@ -68,10 +69,13 @@ class SpokenNumber:
     value: int | float
 
 
-def numbers_in(text: str) -> Iterator[SpokenNumber]:
+@lru_cache(maxsize=256)
+def numbers_in(text: str) -> Sequence[SpokenNumber]:
     """All numbers of a text, in order."""
-    for match in NUMBER.finditer(text):
-        yield SpokenNumber(start=match.start(), end=match.end(), value=value_of(match))
+    return tuple(
+        SpokenNumber(start=match.start(), end=match.end(), value=value_of(match))
+        for match in NUMBER.finditer(text)
+    )
 
 
 def number_of(text: str) -> int | float | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from domain.models.draft import Draft
@@ -10,6 +11,7 @@ from domain.models.numbers_spoken import number_of, numbers_in
 from domain.models.parameters import Kind, Parameter
 from domain.models.wording import stem, words
 
+_NO_LETTER = re.compile(r"[^a-z0-9]")
 _SINGLE = re.compile(
     r"\b(?P<count>a\s+couple\s+of|an?|one|another)\s+(?:second|minute|hour|day|week|fortnight|month|year)s?\b",
     re.IGNORECASE,
@@ -19,6 +21,8 @@ _BACKWARDS = re.compile(r"\b(?:subtract|minus|before|ago|earlier|back|less|prior
 _SIGNS = {
     "underscore": "_", "underscores": "_", "underline": "_", "hyphen": "-", "hyphens": "-",
     "dash": "-", "dashes": "-", "minus": "-", "commas": ",", "tabs": "tab", "pipes": "pipe",
+    "links": "urls", "link": "urls", "websites": "urls", "mails": "emails", "e-mails": "emails",
+    "mail": "emails", "handles": "mentions", "tags": "hashtags", "ips": "ip_addresses",
     "semicolons": "semicolon", "dots": ".", "sha2": "sha256", "sha": "sha1",
 }  # fmt: skip
 _IGNORES_CASE = (
@@ -68,7 +72,9 @@ def without_moments(bare: str) -> str:
 
 def take_choice(draft: Draft, parameter: Parameter) -> Any:
     """The first of the choices that is said."""
-    for match in re.finditer(r"[A-Za-z][\w-]*", draft.reading.bare):
+    for match in re.finditer(
+        r"[A-Za-z][\w-]*(?!\s+of\s+(?:words|lines|char|sent|para|byte))", draft.reading.bare
+    ):
         meant = _SIGNS.get(match[0].lower(), match[0])
         for choice in parameter.choices:
             if isinstance(choice, str) and _is_choice(choice, match[0], meant):
@@ -96,8 +102,14 @@ def _two_words(draft: Draft, parameter: Parameter) -> Any:
 
 def is_same(choice: object, word: str) -> bool:
     """Equal but for case, signs and a plural."""
-    one, other = (re.sub(r"[^a-z0-9]", "", str(each).lower()) for each in (choice, word))
-    return one == other or one.rstrip("s") == other.rstrip("s") != ""
+    return _letters(str(choice)) == _letters(word)
+
+
+@lru_cache(maxsize=4096)
+def _letters(word: str) -> str:
+    """A word without its signs, its case and its plural."""
+    plain = _NO_LETTER.sub("", word.lower())
+    return plain.rstrip("s") or plain or word
 
 
 def take_number(draft: Draft, parameter: Parameter) -> float | None:
@@ -122,7 +134,7 @@ def take_number(draft: Draft, parameter: Parameter) -> float | None:
 
 def _take_single(draft: Draft, parameter: Parameter) -> int | None:
     """ "A year" is one, "a couple of weeks" are two."""
-    bare = draft.reading.bare
+    bare = draft.reading.text
     match = _SINGLE.search(bare)
     if match is None:
         return None

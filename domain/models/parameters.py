@@ -46,11 +46,8 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     items: Kind = Kind.JSON
     example: Any = None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words of its name, in lower case."""
-        return tuple(self.name.lower().replace("-", "_").split("_"))
+    words: tuple[str, ...] = ()
+    """The words of its name, in lower case."""
 
 
 def parameters_of(tool: ToolSpec) -> tuple[Parameter, ...]:
@@ -65,7 +62,8 @@ def parameters_of(tool: ToolSpec) -> tuple[Parameter, ...]:
 
 
 def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> Parameter:  # noqa: FBT001
-    words = frozenset(name.lower().replace("-", "_").split("_"))
+    named = tuple(name.lower().replace("-", "_").split("_"))
+    words = frozenset(named)
     description = str(schema.get("description", ""))
     item_schema = _mapping(schema.get("items"))
     examples = schema.get("examples")
@@ -77,6 +75,7 @@ def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> Paramete
         choices=tuple(cast("Sequence[Any]", schema.get("enum") or ())),
         items=_kind(frozenset(), item_schema, ""),
         example=cast("list[Any]", examples)[0] if isinstance(examples, list) and examples else None,
+        words=named,
     )
 
 

@@ -48,6 +48,11 @@ _TIME_ASKED = re.compile(
     r"\b(?:how\s+(?:long|old|far)|(?:days?|weeks?|months?|years?|hours?|minutes?|time)\b)",
     re.IGNORECASE,
 )
+_COUNTED = re.compile(
+    r"\b(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten)\s+"
+    r"(?:second|minute|hour|day|week|month|year)s?\b|\b(?:add|subtract|plus|minus)\b",
+    re.IGNORECASE,
+)
 _NOW_ASKED = re.compile(
     r"\b(?:what(?:['\u2019]?s|\s+is)?\s+(?:the\s+)?(?:current\s+|local\s+|exact\s+)?(?:time|date)(?:\s+(?:is\s+it|now|right\s+now))?"
     r"|(?:what|which)\s+(?:week)?day\s+(?:of\s+the\s+week\s+)?is\s+it|(?:the\s+)?(?:current|local)\s+(?:time|date))\b",
@@ -90,7 +95,8 @@ def _one_of_pair(draft: Draft, pair: Sequence[Parameter], moment: SpokenMoment) 
     bare = draft.reading.bare
     now = draft.scene.now
     today = now.date().isoformat() if moment.is_day else iso_moment(now)
-    if moment.iso == today:
+    is_asked = _TIME_ASKED.search(bare) is not None and _COUNTED.search(bare) is None
+    if moment.iso == today or not is_asked:
         return None
     if (cue := _UNTIL.search(bare)) is not None:
         draft.values[pair[1].name] = _taken(draft, moment)
@@ -101,14 +107,14 @@ def _one_of_pair(draft: Draft, pair: Sequence[Parameter], moment: SpokenMoment) 
     else:
         return None
     draft.reading.take_match(cue)
-    draft.evidence += 0.4 if _TIME_ASKED.search(bare) is None else 0.8
+    draft.evidence += 0.8
     return first
 
 
 def _asked_for_now(draft: Draft) -> str | None:
     """ "What time is it" asks for now."""
     match = _NOW_ASKED.search(draft.reading.bare)
-    if match is None:
+    if match is None or (draft.scene.has_earlier and match[0].lower().endswith(" it")):
         return None
     draft.reading.take_match(match)
     draft.evidence += 1.0

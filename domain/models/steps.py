@@ -11,7 +11,8 @@ _ITEM = re.compile(
     r"[ \t]*(?:\(?\d{1,2}[.):]|[-*\u2022\u2013]|step\s+\d{1,2}[.:)]?|[a-e]\))[ \t]+(?=\S)", _I
 )
 _INLINE_ITEM = re.compile(r"(?:^|(?<=[\s,;.:]))\(?(?P<number>\d{1,2})[.)]\s+(?=[A-Za-z/\"'`\0])")
-_LINE = re.compile(r"\s*\n\s*|\s*;\s*")
+_NEW_LINE = re.compile(r"\s*\n\s*")
+_SEMICOLON = re.compile(r"\s*;\s*")
 _THEN = re.compile(
     r"(?:\s*[,.;:!\u2013]?\s+(?:and\s+)?|\s*[,.;:]\s*|^\s*)"
     r"(?:then|afterwards?|after\s+that|after\s+this|thereafter|subsequently|next(?=\s*,)|and\s+finally|finally|lastly"
@@ -45,7 +46,11 @@ def segments(text: str) -> list[str]:
         return listed
     if re.match(r"[^\n]*:[ \t]*\n", text):
         return [text.strip()]
-    return _split(text, _LINE)
+    return [
+        part
+        for line in _split(text, _NEW_LINE)
+        for part in _split(line, _SEMICOLON, stop=text_start(line))
+    ]
 
 
 def sentences(text: str) -> list[str]:
@@ -83,6 +88,16 @@ def conjuncts(text: str, leads: "LeadWord") -> list[str]:
             start = joint.end()
     found.append(text[start:].strip())
     return [each for each in found if each]
+
+
+def elliptic(text: str) -> tuple[str, str] | None:
+    """Two clauses that share a verb: "hash A and B" is "hash A" and "hash B"."""
+    reading = Reading(text)
+    joint = next(reversed(list(re.finditer(r"\s*,?\s+and\s+", reading.bare))), None)
+    verb = re.match(r"(?:\W*(?:please|can\s+you|could\s+you)\W+)*(?P<verb>[A-Za-z]\w*)", text, _I)
+    if joint is None or verb is None or joint.start() <= verb.end():
+        return None
+    return text[: joint.start()].strip(), f"{verb['verb']} {text[joint.end() :].strip()}"
 
 
 class LeadWord:

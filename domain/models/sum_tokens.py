@@ -15,6 +15,7 @@ _TOKENS: tuple[tuple[str, str], ...] = (
     ("share_of", r"(?:is\s+)?what\s+(?:percent(?:age)?|%)\s+of\b"),
     ("root", r"(?:the\s+)?(?:square\s+root|sqrt|root)\s+(?:of\b)?"),
     ("cube_root", r"(?:the\s+)?cube\s+root\s+of\b"),
+    ("rounded", r"round(?:\s+off|\s+up|\s+down)?\b(?!\s*\()"),
     ("absolute", r"(?:the\s+)?absolute\s+value\s+of\b"),
     ("log10", r"(?:the\s+)?(?:log(?:arithm)?\s+base\s+10|log10)\s+of\b"),
     ("log2", r"(?:the\s+)?(?:log(?:arithm)?\s+base\s+2|log2)\s+of\b"),

@@ -6,6 +6,7 @@ A small grammar by recursive descent; what it gives is an expression for a calcu
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from domain.models.numbers_spoken import UNSIGNED, value_of, written
 from domain.models.sum_tokens import Token, tokens_of
@@ -23,6 +24,7 @@ _SIGNS = {"\u00d7": "*", "\u00f7": "/", "\u00b7": "*", "\u2212": "-"}
 _BEFORE: Mapping[str, str] = {
     "root": "sqrt({})",
     "absolute": "abs({})",
+    "rounded": "round({})",
     "log10": "log10({})",
     "log2": "log2({})",
     "ln": "log({})",
@@ -58,6 +60,7 @@ class _NoSumError(Exception):
     """The tokens are no sum from here on."""
 
 
+@lru_cache(maxsize=256)
 def find_sum(text: str, *, has_earlier: bool = False) -> tuple[int, int, str] | None:
     """Where the longest sum stands and how a calculator writes it; None if there is none.
 

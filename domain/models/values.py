@@ -34,11 +34,18 @@ _PLACE = re.compile(
     r"(?P<place>[\w-]+)(?:\s+(?:folder|directory))?\s*[.?!]?\s*$",
     re.IGNORECASE,
 )
-_NO_PLACES = frozenset({"workspace", "folder", "directory", "file", "files", "here", "it", "there"})
-_FOLDER = re.compile(
-    r"\b(?:folder|directory|file|dir|ls|cat|less|open)\s+(?:(?:called|named|is|at)\s+)?(?P<place>[\w.-]+)\s*[.?!]?\s*$"
-    r"|\b(?P<before>[\w.-]+)\s+(?:folder|directory)\b",
-    re.IGNORECASE,
+_NO_PLACES = word_set(
+    "workspace folder directory file files here it there the a an this that my our your me them "
+    "which what all same root top csv json text markdown in of for to and please now"
+)
+_FOLDERS = (
+    re.compile(
+        r"\b(?:folder|directory|file|dir|ls|cat|less|open)\s+(?:(?:called|named|is|at)\s+)?"
+        r"(?P<place>[\w-][\w.-]*)\s*[.?!]?\s*$",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\b(?P<place>[\w-][\w.-]*)\s+(?:folder|directory)\b", re.IGNORECASE),
+    _PLACE,
 )
 _CAPITALS = re.compile(
     r"(?<![\w/.])(?P<place>[A-Z][A-Z0-9_-]{2,}|Makefile|Dockerfile|Procfile)(?![\w/.])"
@@ -58,7 +65,7 @@ _KEYS = (
     ),
     re.compile(rf"\bthe\s+{_KEY}\s+(?:field|key|value|property|attribute)\b", re.IGNORECASE),
 )
-_NO_KEYS = word_set("the a an value field key this that it me json document object from in of")
+_NO_KEYS = word_set("the an value field key this that it me json document object from in of")
 
 
 def take_typed(draft: Draft, parameter: Parameter) -> None:
@@ -83,7 +90,11 @@ def _worth(parameter: Parameter, value: Any) -> float:
     if parameter.kind is Kind.PATH and isinstance(value, str):
         is_file = re.search(r"\.[A-Za-z]\w{0,7}$", value) is not None
         wants_folder = parameter.description.lower().startswith(("folder", "directory"))
-        return worth - 0.4 if is_file and wants_folder else worth
+        if is_file:
+            return 0.1 if wants_folder else 0.8
+        if wants_folder:
+            return worth + 0.2
+        return worth - 0.2 if parameter.description.lower().startswith("file") else worth
     return worth
 
 
@@ -211,15 +222,15 @@ def _take_path(draft: Draft, parameter: Parameter) -> str | None:
         return _take_key(draft)
     if (capitals := _CAPITALS.search(reading.bare)) is not None and parameter.required:
         return reading.take_match(capitals)
-    folder = _FOLDER.search(reading.bare)
-    group = "place" if folder is not None and folder["place"] else "before"
-    if folder is None or folder[group].lower() in _NO_PLACES:
-        folder, group = _PLACE.search(reading.bare), "place"
-    if folder is None or folder[group].lower() in _NO_PLACES or folder[group].isdecimal():
-        return None
-    draft.is_exact = False
-    reading.take_span(*folder.span(group))
-    return folder[group]
+    for pattern in _FOLDERS:
+        for match in pattern.finditer(reading.bare):
+            place = match["place"]
+            if place.lower() in _NO_PLACES or place.isdecimal():
+                continue
+            draft.is_exact = pattern is not _PLACE
+            reading.take_span(*match.span("place"))
+            return place
+    return None
 
 
 def _take_key(draft: Draft) -> str | None:

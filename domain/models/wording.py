@@ -5,7 +5,8 @@ from functools import lru_cache
 
 _SUFFIXES = (
     "ations", "ation", "ators", "ator", "ating", "ated", "ates", "ate", "ifying", "ified",
-    "ifies", "ify", "ings", "ing", "ences", "ence", "ions", "ion", "ed", "es", "s", "e",
+    "ifies", "ify", "arized", "arizing", "arize", "arised", "arise", "aries", "ary", "ings",
+    "ing", "ences", "ence", "ions", "ion", "ed", "es", "s", "e",
 )  # fmt: skip
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -22,13 +23,15 @@ STOP_WORDS = word_set(
     those my me i you your please can could would will shall from as into what which do does
     did about there so now just some any all s t us we our let lets want need like how many
     much long far first next finally also here up out one such each every using between both
-    since until till left ago away whats within per know need old going let's he she they
+    since until till left ago away whats within per know need must see over under old going
+    let's he she they
     """
 )
 FILLERS = word_set(
     """
     give get make show tell find run use call do using execute tool result output value
     values answer say print kindly following return put take thanks thank hey hi hello
+    turn like
     """
 )
 """Words that ask for something without saying what; they neither help nor hurt a match."""
@@ -43,30 +46,31 @@ ACTIONS = word_set(
 """Verbs that nobody may overlook: a clause with one of them unexplained is not understood."""
 
 _STATISTICS = (
-    "summary summarize summarise stats statistics statistic statistical statistically describe "
+    "summary summarize summarise statistical statistically describe "
     "average mean median quartile quartiles percentile deviation variance minimum maximum total "
     "largest smallest biggest highest lowest spread range sum"
 )
 _GROUPS = (
     "calculate compute evaluate solve calc math arithmetic",
-    "read open view load cat content contents parse",
-    "list show display ls enumerate",
+    "read open view load cat content contents parse see print display show look inside",
+    "list show display ls enumerate dir",
     "files file folder directory document",
     "stats statistics statistic count counts length size",
     _STATISTICS,
+    "stats statistics statistic summary summarize describe",
     "extreme extremes minimum maximum largest smallest biggest highest lowest min max",
     "hash digest checksum fingerprint",
     "merge combine join",
     "convert conversion transform",
-    "difference diff compare between until minus",
+    "difference different differ diff compare changed change between until minus",
     "add plus after later",
     "slug slugify permalink",
     "uuid guid",
     "new generate create random",
     "delete remove erase",
     "write save store",
-    "pick select",
-    "extract",
+    "pick select extract take field key property attribute element path",
+    "extract pull find collect grep",
     "replace substitute swap",
     "format",
     "encode",
@@ -79,7 +83,7 @@ _CONDITIONS = re.compile(
     r"weekly|tonight|schedule|remind|once|suppose|imagine|assuming)\b",
     re.IGNORECASE,
 )
-_HOW_MANY = re.compile(r"\bhow (many|long)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\b(?:how (?:many|long)|number of|amount of)\b", re.IGNORECASE)
 _NEGATIONS = re.compile(r"\b(don'?t|do not|never|must not|avoid|instead of)\b", re.IGNORECASE)
 _REPORTS = re.compile(
     r"\s*(?:(?:and|so|but|yesterday|today|earlier)\b[\s,]*)*"

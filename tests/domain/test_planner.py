@@ -122,9 +122,9 @@ DECLINED: Sequence[tuple[str, str]] = [
     ("if notes.txt exists then delete it", "conditions and negations are beyond me"),
     ("every weekday at 9 list files", "no tool for work later is offered to this run"),
     ("don't delete notes.txt", "conditions and negations are beyond me"),
-    ("the file notes.txt may go, so delete it", "I could not match"),
+    ("the file notes.txt may go, so delete it", "files_delete changes things"),
     ("delete the files in docs", "files_delete changes things"),
-    ("can you maybe delete notes.txt some day", "I could not match"),
+    ("can you maybe delete notes.txt some day", "files_delete changes things"),
     ('csv_raed {"text": "a"}', "there is no tool called csv_raed"),
     ('calculate {"expression": ', "the arguments of calculate are not valid JSON"),
     ("x" * 4_001, "it has more than 4,000 characters outside quotes"),
@@ -184,12 +184,12 @@ def test_what_is_not_clearly_understood_is_declined_with_its_reason(
 
 
 def test_a_decline_names_the_planner_the_nearest_tools_and_how_to_connect_a_model() -> None:
-    answer = answer_of(move_for([user("please get rid of notes.txt")], TOOLS))
+    answer = answer_of(move_for([user("please tidy up my files")], TOOLS))
 
     assert answer.text == (
         "I am the offline planner: no language model is connected, so I only carry out "
         "instructions that clearly mean one of my tools. I did nothing, because I could not "
-        'match "please get rid of notes.txt" to a tool.\n'
+        'match "please tidy up my files" to a tool.\n'
         "The closest tools are:\n"
         '- files_delete: Delete a file. Try: files_delete {"path": "notes.txt"}\n'
         "- files_list: List the files beneath a folder of the workspace. "
