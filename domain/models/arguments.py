@@ -14,7 +14,8 @@ from domain.models.wording import STOP_WORDS, stem, word_set
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 _EARLIER = re.compile(
     r"\b(?:it|its|them|their|(?:the|that|this|its) "
-    r"(?:results?|outputs?|text|contents?|file|table|answer|value|values|numbers?|rows|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
+    r"(?:results?|outputs?|text|contents?|file|table|answer|value|values|numbers?|rows"
+    r"|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
     r"decoded \w+|encoded \w+|matches|document|object))\b"
     r"|\b(?:this|that|those|these)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in|from|by)\b)",
     re.IGNORECASE,
