@@ -269,6 +269,17 @@ def test_long_calls_stay_on_a_line():
     assert 'path="notes.txt"' in words
 
 
+def test_short_arguments_of_a_call_leave_their_room_to_long_ones():
+    arguments = {"cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "instruction": "b" * 90}
+
+    words = call_words("schedule_task", arguments, 133)
+
+    assert words == (
+        'schedule_task(cron="0 9 * * mon-fri", timezone="Europe/Berlin",'
+        f' instruction="{"b" * 38}...{"b" * 13}")'
+    )
+
+
 def test_a_line_keeps_its_beginning_and_its_end():
     assert one_line("abc\ndefghijklmnop", 12) == "abc de...nop"
     assert safe_text("a\tb\r\nc\x00") == "a\tb\nc\N{REPLACEMENT CHARACTER}"

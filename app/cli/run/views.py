@@ -187,7 +187,7 @@ class PeopleView:
         self._screen.think(item["text"])
 
     def _call_started(self, item: Json) -> None:
-        words = call_words(item["toolName"], item["arguments"], self._screen.width // 2)
+        words = call_words(item["toolName"], item["arguments"], self._screen.width * 2 // 3)
         self._calls[item["stepId"]] = words
         if not self._screen.is_lively:
             self._screen.line(f"Calling {words}.", dim=True)

@@ -1,6 +1,6 @@
 """How a run's calls, failures and figures read on one line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ import orjson
 from app.cli.run.desk import Json
 
 LONGEST_VALUE = 60
+LEAST_VALUE = 12
 _UNSAFE = dict.fromkeys([*range(32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")
 """Letters that a terminal obeys instead of showing them."""
 _IN_JSON = {code: f"\\u{code:04x}" for code in range(127, 160)}
@@ -50,13 +51,21 @@ def call_words(name: str, arguments: Any, longest: int) -> str:
     """A call as one would write it, such as `calculate(expression="6 * 7")`."""
     if isinstance(arguments, Mapping):
         named = cast("Mapping[str, Any]", arguments)
-        each = max(12, (longest - len(name)) // max(1, len(named)) - 12)
-        room = min(LONGEST_VALUE, each)
-        pairs = [f"{key}={value_words(value, room)}" for key, value in named.items()]
-        text = ", ".join(pairs)
+        whole = {key: value_words(value, LONGEST_VALUE) for key, value in named.items()}
+        around = len(name) + sum(len(key) + 3 for key in whole)
+        room = _room_for_each([len(text) for text in whole.values()], longest - around)
+        text = ", ".join(f"{key}={one_line(value, room)}" for key, value in whole.items())
     else:
         text = value_words(arguments, longest)
     return one_line(f"{name}({text})", longest)
+
+
+def _room_for_each(lengths: Sequence[int], room: int) -> int:
+    """The most letters for each text, so that all fit: short ones leave their rest to long ones."""
+    rest = sorted(lengths)
+    while rest and rest[0] * len(rest) <= room:
+        room -= rest.pop(0)
+    return max(LEAST_VALUE, room // len(rest)) if rest else LONGEST_VALUE
 
 
 def value_words(value: Any, longest: int) -> str:
