@@ -12,11 +12,12 @@ from domain.models.values import fits, take_typed, typed
 from domain.models.wording import STOP_WORDS, stem, word_set
 
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
+_RESULT_NOUNS = (
+    r"results?|outputs?|text|contents?|file|table|answer|values?|numbers?|rows|slug|hash|digest|json"
+    r"|csv|list|date|sum|total|merged \w+|data|decoded \w+|encoded \w+|matches|document|object"
+)
 _EARLIER = re.compile(
-    r"\b(?:it|its|them|their|(?:the|that|this|its) "
-    r"(?:results?|outputs?|text|contents?|file|table|answer|value|values|numbers?|rows"
-    r"|slug|hash|digest|json|csv|list|date|sum|total|merged \w+|data|"
-    r"decoded \w+|encoded \w+|matches|document|object))\b"
+    rf"\b(?:it|its|them|their|(?:the|that|this|its) (?:{_RESULT_NOUNS}))\b"
     r"|\b(?:this|that|those|these)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in|from|by)\b)",
     re.IGNORECASE,
 )

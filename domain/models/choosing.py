@@ -17,6 +17,7 @@ from domain.models.ports import ToolSpec
 from domain.models.wording import (
     ACTIONS,
     FILLERS,
+    SENDING,
     STOP_WORDS,
     is_conditional,
     is_negated,
@@ -116,7 +117,8 @@ class _Candidate:
         is_shown = self.filling.evidence >= _STRONG_EVIDENCE
         strong = bool(self.match.named) or is_shown or is_backed
         most = _MOST_UNEXPLAINED if is_shown else 1
-        overlooked = len(self.unexplained) > most or bool(ACTIONS & set(self.unexplained))
+        wants_more = bool((ACTIONS | SENDING) & set(self.unexplained))
+        overlooked = len(self.unexplained) > most or wants_more
         if self.is_open_question and not self.match.named:
             return False
         if self.filling.missing or not strong or overlooked or self.score < self._least:
@@ -179,6 +181,9 @@ def _candidate(
     )
     clause = reading.text
     lead = next((word for word in words(clause) if word not in STOP_WORDS | FILLERS), "")
+    is_sending = lead in SENDING and f"{lead} address" not in reading.lower
+    if is_sending and stem(lead) not in tool.name_stems:
+        left = (*left, lead)
     return _Candidate(
         match=match,
         filling=filling,

@@ -23,6 +23,8 @@ def told(name: str, arguments: Fields, value: object) -> str | None:
 
 
 def _calculated(arguments: Fields, value: Any) -> str | None:
+    if isinstance(value, str):
+        return None
     has_text = isinstance(value, dict) and "text" in value
     result = str(cast("Fields", value)["text"]) if has_text else _plain(value)
     return f"{arguments['expression']} = {result}"

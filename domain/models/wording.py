@@ -50,6 +50,8 @@ _STATISTICS = (
     "average mean median quartile quartiles percentile deviation variance minimum maximum total "
     "largest smallest biggest highest lowest spread range sum"
 )
+SENDING = word_set("email mail send post publish notify message call ping fax tweet")
+"""Verbs that carry something to somebody, whatever nouns they are alike."""
 _GROUPS = (
     "calculate compute evaluate solve calc math arithmetic",
     "read open view load cat content contents parse see print display show look inside",

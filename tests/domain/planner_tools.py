@@ -1,9 +1,13 @@
 """Tools as an agent of the first version has them, for the planner's tests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from domain.memory.tools import memory_tools
 from domain.models.ports import ToolSpec
+from domain.tasks.tools import task_tools
+from domain.tools.builtin import builtin_tools
+from domain.tools.manifest import to_spec
 
 TEXT = {"type": "string", "description": "The text."}
 MOMENT = {"type": "string", "format": "date-time"}
@@ -103,3 +107,10 @@ TOOLS = (
         {"url": {"type": "string", "format": "uri"}},
     ),
 )
+
+
+def shipped_tools() -> Sequence[ToolSpec]:
+    """Every tool that ships, as a model sees it; nothing stands behind them."""
+    nothing = cast("Any", None)
+    tools = [*builtin_tools(nothing), *memory_tools(nothing), *task_tools(nothing, nothing)]
+    return [to_spec(each.manifest) for each in tools]

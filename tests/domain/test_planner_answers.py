@@ -1,0 +1,228 @@
+"""What the offline planner says of results, of its tools and of itself."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.models.matching import ToolIndex
+from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.ports import ChatMessage, ToolCall
+from tests.domain.planner_tools import shipped_tools
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+INDEX = ToolIndex(shipped_tools())
+
+SCHEDULED = (
+    'I scheduled "List the files": At 09:00, Monday to Friday, UTC.\n'
+    "Next: Wednesday, 11 March 2026 at 09:00 UTC, then Thursday, 12 March 2026 at 09:00 UTC."
+)
+
+TOLD: Sequence[tuple[str, object, str]] = [
+    ("What is 12% of 300?", {"value": 36, "text": "36"}, "12 / 100 * 300 = 36"),
+    (
+        "10 km in miles",
+        {"value": 6.21371192237334, "unit": "mi", "dimension": "length"},
+        "10 km = 6.21371192237334 mi",
+    ),
+    (
+        "add 30 days to 2026-01-15",
+        "2026-02-14T00:00:00Z",
+        "Saturday, 14 February 2026 (2026-02-14T00:00:00Z)",
+    ),
+    (
+        "how many days between 2026-01-01 and 2026-03-01",
+        {
+            "total_seconds": 5_097_600,
+            "total_days": 59,
+            "years": 0,
+            "months": 2,
+            "days": 0,
+            "hours": 0,
+            "minutes": 0,
+            "seconds": 0,
+            "is_negative": False,
+        },
+        "59 days (2 months)",
+    ),
+    (
+        'hash "abc" with md5',
+        "900150983cd24fb0d6963f7d28e17f72",
+        "900150983cd24fb0d6963f7d28e17f72",
+    ),
+    (
+        'replace "a" with "b" in "aa"',
+        {"text": "bb", "replacements": 2},
+        "bb\n(2 replacements)",
+    ),
+    (
+        'find the emails in "a@b.co c@d.co"',
+        {"matches": ["a@b.co", "c@d.co"], "truncated": False},
+        "2 emails: a@b.co, c@d.co",
+    ),
+    (
+        'find the emails in "none"',
+        {"matches": [], "truncated": False},
+        "There are no emails in the text.",
+    ),
+    (
+        'compare {"a": 1} and {"a": 2}',
+        {
+            "equal": False,
+            "changes": [{"path": "a", "kind": "changed", "before": 1, "after": 2}],
+            "truncated": False,
+        },
+        "1 difference:\n- a: 1 became 2",
+    ),
+    (
+        'read the csv "a,b\\n1,2"',
+        {"columns": ["a", "b"], "rows": [{"a": "1", "b": "2"}], "total_rows": 1},
+        "1 row, 2 columns:\n\n| a | b |\n| --- | --- |\n| 1 | 2 |",
+    ),
+    (
+        "list the files",
+        {
+            "entries": [
+                {"name": "docs", "kind": "folder", "size_bytes": 0},
+                {"name": "a.txt", "kind": "file", "size_bytes": 7},
+            ],
+            "truncated": False,
+        },
+        "2 entries in the workspace folder:\n- docs/\n- a.txt (7 bytes)",
+    ),
+    (
+        "read a.txt",
+        {"text": "one\ntwo", "next_offset": 20_000},
+        "a.txt:\n```\none\ntwo\n```\n(It goes on at byte 20000.)",
+    ),
+    (
+        "remember that tea is at four",
+        {"kind": "USER_DATA", "content": "tea is at four", "already_known": False},
+        "I will remember: tea is at four",
+    ),
+    (
+        "remember that tea is at four",
+        {"kind": "USER_DATA", "content": "tea is at four", "already_known": True},
+        "I knew that already: tea is at four",
+    ),
+    (
+        "what do you remember about tea?",
+        {
+            "memories": [
+                {
+                    "kind": "USER_DATA",
+                    "content": "Tea is at four.",
+                    "since": "2026-03-01T10:00:00Z",
+                }
+            ]
+        },
+        "I remember 1 thing:\n- Tea is at four. (fact, 1 March 2026)",
+    ),
+    (
+        "what do you remember about tea?",
+        {"memories": []},
+        'I remember nothing about "tea".',
+    ),
+    (
+        "every weekday at 9 list the files",
+        {
+            "name": "List the files",
+            "schedule": "At 09:00, Monday to Friday, UTC",
+            "next_times": ["2026-03-11T09:00:00.000Z", "2026-03-12T09:00:00.000Z"],
+        },
+        SCHEDULED,
+    ),
+    ("What is 2 + 2?", "something else", "calculate: something else"),
+]
+
+
+def answer_to(instruction: str, *results: object) -> Answer:
+    """What is said at last, when the calls give these results."""
+    messages = [ChatMessage(role="user", content=instruction)]
+    for place, result in enumerate(results):
+        move = next_move(messages, INDEX, now=NOW)
+        assert isinstance(move, PlannedCall), move
+        call = ToolCall(id=f"call_{place}", name=move.tool, arguments=move.arguments)
+        content = result if isinstance(result, str) else json.dumps(result)
+        messages += [
+            ChatMessage(role="assistant", tool_calls=(call,)),
+            ChatMessage(role="tool", content=content, tool_call_id=call.id, tool_name=move.tool),
+        ]
+    answer = next_move(messages, INDEX, now=NOW)
+    assert isinstance(answer, Answer), answer
+    return answer
+
+
+@pytest.mark.parametrize(("instruction", "result", "said"), TOLD)
+def test_a_result_is_told_as_to_a_person_and_still_exact(
+    instruction: str, result: object, said: str
+) -> None:
+    assert answer_to(instruction, result) == Answer(text=said)
+
+
+def test_results_of_several_steps_are_numbered() -> None:
+    answer = answer_to(
+        "calculate 6 * 7, then add 10 to the result",
+        {"value": 42, "text": "42"},
+        {"value": 52, "text": "52"},
+    )
+
+    assert answer.text == "1. 6 * 7 = 42\n2. 42 + 10 = 52"
+
+
+@pytest.mark.parametrize(
+    "instruction", ["help", "Hello!", "What can you do?", "which tools are there"]
+)
+def test_who_asks_for_help_gets_examples_and_the_tools(instruction: str) -> None:
+    answer = answer_to(instruction)
+
+    assert not answer.is_declined
+    assert "- What is 12% of 300?" in answer.text
+    assert "My tools are: csv_read, csv_write, json_merge" in answer.text
+    assert "docs/howto/connect-a-model.md" in answer.text
+
+
+def test_who_asks_for_a_tool_gets_its_arguments_and_an_example() -> None:
+    answer = answer_to("What does unit_convert do?")
+
+    assert answer == Answer(
+        text=(
+            "unit_convert: Convert a value between units of length, mass, time, temperature, size "
+            "and more.\n"
+            "- value: How many.\n"
+            "- unit: Unit of the value, such as km, lb, C, GiB, kWh or mph.\n"
+            "- to: Unit to convert to, such as mi or kg.\n"
+            'Try: unit_convert {"value": 1.5, "unit": "km", "to": "mi"}'
+        )
+    )
+
+
+def test_a_reminder_that_is_due_says_of_what() -> None:
+    assert answer_to("remind me to call Bob") == Answer(text="Reminder: call Bob.")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("every day check the disk", "but it does not say at what time of day"),
+        ("calculate 2+2 and email it to Bob", "could not match"),
+        ("remember it", "it does not say what to remember"),
+        ("should I remember that tea is at four?", "could not match"),
+        ("/no_such_tool x=1", "there is no tool called no_such_tool"),
+        ("hash_text", "hash_text also needs text"),
+    ],
+)
+def test_what_cannot_be_done_is_declined_with_its_reason(instruction: str, reason: str) -> None:
+    answer = answer_to(instruction)
+
+    assert answer.is_declined
+    assert reason in answer.text
+
+
+def test_the_same_words_at_the_same_moment_give_the_same_plan() -> None:
+    said = [ChatMessage(role="user", content="tomorrow at 5pm list the files")]
+
+    moves = {next_move(said, ToolIndex(shipped_tools()), now=NOW) for _ in range(3)}
+
+    assert len(moves) == 1
