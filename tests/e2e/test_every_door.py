@@ -20,7 +20,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 UPDATES = """
 subscription U($after: String) { taskUpdates(after: $after) {
-  __typename ... on TaskUpdate { taskId occurrence { status run { id output } } }
+  __typename ... on TaskUpdate { taskId task { status } occurrence { status run { id output } } }
 } }
 """
 SEARCH = """
@@ -75,13 +75,17 @@ async def beginning(client: Client) -> str:
 
 
 async def told_by_graphql(client: Client, task_id: str, after: str) -> Any:
-    """The run of a task as `taskUpdates` tells that it has succeeded."""
+    """The run of a task as `taskUpdates` tells that both have come to their end."""
+    run: Any = None
     async with aclosing(client.subscribe(UPDATES, {"after": after})) as stream:
         async for data in stream:
             update = data["taskUpdates"]
-            occurrence = update.get("occurrence") or {}
-            if update.get("taskId") == task_id and occurrence.get("status") == "SUCCEEDED":
-                return occurrence["run"]
+            if update.get("taskId") != task_id:
+                continue
+            occurrence = update["occurrence"] or {}
+            run = occurrence["run"] if occurrence.get("status") == "SUCCEEDED" else run
+            if run is not None and update["task"]["status"] == "COMPLETED":
+                return run
     raise AssertionError("The stream ended.")
 
 
