@@ -21,6 +21,8 @@ _EARLIER = re.compile(
     r"|\b(?:this|that|those|these)\b(?=\s*[.!?]?$|\s+(?:as|to|into|with|in|from|by)\b)",
     re.IGNORECASE,
 )
+_POINTED = re.compile(r"\b(?:this|that|these|those|my|our|your)\s*$", re.IGNORECASE)
+_POINTS = re.compile(r"(?:this|that|these|those)\s+[a-z]+\b", re.IGNORECASE)
 _PRONOUN = re.compile(r"\b(?:it|its|them|their)\b", re.IGNORECASE)
 _LEAD_NOUN = re.compile(
     r"^(?:the\s+|this\s+|following\s+)*(?:text|string|phrase|sentence|title|word|words)\s*:?\s+"
@@ -125,7 +127,7 @@ def _take_named(draft: Draft, parameter: Parameter) -> None:
         if found := re.search(
             rf"(?<![\w]){name}\s*(=|:|\bis\b|\bas\b|)\s*$", before, re.IGNORECASE
         ):
-            is_sure = bool(found[1]) or not parameter.required
+            is_sure = bool(found[1]) or not parameter.required or literal.is_json
             if is_sure and fits(parameter, literal.value):
                 draft.values[parameter.name] = reading.take(literal)
                 return
@@ -205,7 +207,8 @@ def _take_bare_text(draft: Draft, parameter: Parameter, explained: frozenset[str
     end = _text_end(reading.bare, start)
     raw = reading.text[start:end].strip()
     text = raw if after_colon else _LEAD_NOUN.sub("", raw).rstrip("?")
-    is_reference = _EARLIER.fullmatch(text) is not None
+    points = _POINTS.match(text) or (after_colon is None and _POINTED.search(reading.bare[:start]))
+    is_reference = bool(points) or _EARLIER.fullmatch(text) is not None
     if not text or is_reference or PATH.fullmatch(text) or URL.fullmatch(text):
         return
     draft.values[parameter.name] = text

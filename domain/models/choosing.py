@@ -10,13 +10,14 @@ from domain.models.explicit import Declined, Step
 from domain.models.literals import Reading
 from domain.models.matching import IndexedTool, Match, ToolIndex
 from domain.models.moments_spoken import moments_in
-from domain.models.mood import Mood, is_open_question, mood_of
+from domain.models.mood import Mood, core_start, is_open_question, is_verb, mood_of
 from domain.models.numbers_spoken import numbers_in
 from domain.models.parameters import Kind
 from domain.models.ports import ToolSpec
 from domain.models.wording import (
     ACTIONS,
     FILLERS,
+    GENERIC,
     SENDING,
     STOP_WORDS,
     is_conditional,
@@ -30,6 +31,8 @@ from domain.models.wording import (
 
 _CLEAR_SCORE = 0.5
 _STRONG_EVIDENCE = 0.8
+_TELLING = frozenset({Kind.SUM, Kind.URL, Kind.UNIT, Kind.MOMENT, Kind.PATH})
+"""Kinds of values that speak for a tool without any of its words."""
 _MOST_UNEXPLAINED = 2
 _LEFT_VALUE = 0.5
 """What a quote or a JSON value speaks against a tool that has no use for it."""
@@ -69,6 +72,7 @@ def plain_step(
         tool=best.match.tool.spec,
         arguments=best.filling.values,
         leftover=len(best.unexplained) + best.filling.left_values,
+        left_values=best.filling.left_values,
     )
 
 
@@ -99,6 +103,10 @@ class _Candidate:
     leads: bool
     """True when the clause begins with a word of the tool's name."""
     is_open_question: bool
+    overlooks_verb: bool
+    """True when the verb of the clause is nothing that the tool is known for."""
+    is_known: bool
+    """True when some word of the clause speaks of the tool."""
 
     @property
     def is_incomplete(self) -> bool:
@@ -114,10 +122,11 @@ class _Candidate:
     def is_ready(self) -> bool:
         """True when nothing is missing and little is left over that it does not explain."""
         is_backed = self.filling.evidence >= _SOME_EVIDENCE and self.match.score >= _SOME_SCORE
-        is_shown = self.filling.evidence >= _STRONG_EVIDENCE
+        is_telling = self.is_known or bool(_TELLING & self.match.tool.shapes)
+        is_shown = self.filling.evidence >= _STRONG_EVIDENCE and is_telling
         strong = bool(self.match.named) or is_shown or is_backed
         most = _MOST_UNEXPLAINED if is_shown else 1
-        wants_more = bool((ACTIONS | SENDING) & set(self.unexplained))
+        wants_more = self.overlooks_verb or bool((ACTIONS | SENDING) & set(self.unexplained))
         overlooked = len(self.unexplained) > most or wants_more
         if self.is_open_question and not self.match.named:
             return False
@@ -127,6 +136,8 @@ class _Candidate:
             is_meant = self.match.coverage >= 0.5 and not self.unexplained
             return is_meant and not self.is_open_question
         is_guess = not self.filling.is_exact
+        if is_guess and not self.match.tool.shapes and self.match.named:
+            return not self.unexplained
         return not is_guess or (bool(self.match.distinct) and not self.is_open_question)
 
 
@@ -184,14 +195,19 @@ def _candidate(
     is_sending = lead in SENDING and f"{lead} address" not in reading.lower
     if is_sending and stem(lead) not in tool.name_stems:
         left = (*left, lead)
+    first = re.match(r"[a-z]+", clause[core_start(clause) :].lower())
+    begins = first is not None and first[0] == lead and lead not in GENERIC
+    is_overlooked = begins and lead in left and is_verb(lead)
     return _Candidate(
         match=match,
         filling=filling,
         score=match.score + filling.evidence - _LEFT_VALUE * filling.left_values,
         unexplained=left,
+        overlooks_verb=is_overlooked,
         leads=stem(lead) in tool.name_stems
         or (not filling.missing and bool(synonyms(stem(lead)) & tool.name_stems)),
         is_open_question=is_open_question(spoken_of(clause)),
+        is_known=bool(known),
     )
 
 

@@ -37,6 +37,8 @@ class Step:
     arguments: Mapping[str, Any]
     leftover: int = 0
     """Words and values of the clause that the call does not explain."""
+    left_values: int = 0
+    """Quotes and JSON values among them."""
 
 
 class Declined(Exception):

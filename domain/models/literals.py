@@ -51,6 +51,11 @@ class Literal:
     end: int
     value: Any
 
+    @property
+    def is_json(self) -> bool:
+        """True for an object or a list."""
+        return not isinstance(self.value, str)
+
 
 class Reading:
     """A clause whose values are taken one by one."""

@@ -18,7 +18,7 @@ _COURTESY = re.compile(
     r"\s+(?:as\s+)?to\s+)?(?:be\s+so\s+kind\s+as\s+to\s+|help\s+me\s+(?:to\s+)?)?(?!be\b|have\b|mind\b)"
     r"|i(?:\s+would|['\u2019]d)\s+(?:like|love|want)\s+(?:you\s+)?to\s+"
     r"|i\s+(?:want|need|wish)\s+(?:you\s+)?to\s+(?!know\b)"
-    r"|(?:let['\u2019]?s|let\s+us)\s+|(?:be\s+sure|make\s+sure)\s+to\s+"
+    r"|to\s+(?=[a-z]+\s)|(?:let['\u2019]?s|let\s+us)\s+|(?:be\s+sure|make\s+sure)\s+to\s+"
     r"|(?:you\s+(?:should|must|need\s+to|have\s+to)\s+)(?=\w))",
     _I,
 )
@@ -123,7 +123,7 @@ _PURPOSE = re.compile(
 
 
 _READS = re.compile(
-    r"(?:read|open|cat|show|display|print|view|see|load|look|get|list|ls|type|tail|head|delete|write|remove|save"
+    r"(?:read|fetch|take|open|cat|show|display|print|view|see|load|look|get|list|ls|type|tail|head|delete|write|remove|save"
     r"|what(?:['\u2019]?s|\s+is)\s+in|what\s+does|can\s+i\s+see|let\s+me\s+see)\b",
     _I,
 )

@@ -36,7 +36,7 @@ _SCALE = rf"(?:{'|'.join(_SCALES)})"
 _SPOKEN = (
     r"\bhalf\s+a\s+dozen\b"
     rf"|\b(?:{_BELOW_100}|an?(?=\s+{_SCALE}\b))"
-    rf"(?:\s+{_SCALE}\b(?:\s+(?:and\s+)?{_BELOW_100}\b)?){{0,6}}\b"
+    rf"(?:\s+{_SCALE}\b(?:\s+(?:and\s+)?{_BELOW_100}\b)?){{0,6}}(?:\s+and\s+a\s+half)?\b"
 )
 _SIGN = r"(?:(?<![\w.)\]])[-\u2212](?=[$\u20ac\u00a3\u00a5\d]))?"
 _UNSIGNED = (
@@ -92,7 +92,10 @@ def value_of(match: re.Match[str]) -> int | float:
     if parts is None:
         return 0
     digits = parts["digits"].replace(",", "")
-    value: int | float = float(digits) if re.search(r"[.e]", digits, re.IGNORECASE) else int(digits)
+    is_whole = digits.isdecimal()
+    value: int | float = int(digits) if is_whole else float(digits)
+    if not is_whole and "." not in digits and value < 1e15 and value == int(value):
+        value = int(value)
     scale = (parts["scale"] or "").lower()
     if scale:
         scaled = value * (1_000 if scale == "k" else _SCALES[scale])
@@ -100,10 +103,12 @@ def value_of(match: re.Match[str]) -> int | float:
     return -value if parts["sign"] else value
 
 
-def _spoken_value(text: str) -> int:
+def _spoken_value(text: str) -> int | float:
     """Read number words from left to right: a scale multiplies what came before it."""
     if text.startswith("half"):
         return 6
+    if text.endswith("half"):
+        return _spoken_value(text.removesuffix("half").rstrip("a ").removesuffix("and")) + 0.5
     whole = part = 0
     for word in re.findall(r"[a-z]+", text):
         if word in _WORDS:

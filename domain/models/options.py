@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.models.draft import Draft
 from domain.models.literals import MOMENT
+from domain.models.moments_spoken import moments_in
 from domain.models.numbers_spoken import number_of, numbers_in
 from domain.models.parameters import Kind, Parameter
 from domain.models.wording import stem, words
@@ -59,6 +60,7 @@ _ONCE = re.compile(
     r"\b(?:only\s+(?:the\s+)?first|just\s+the\s+first|only\s+once|the\s+first)\b(?=\s+(?:one|match|occurrence|time|\0)|\s*[,.]?\s*$)",
     re.IGNORECASE,
 )
+_SKIP_ONE = re.compile(r"\bskip(?:ping)?\s+the\s+first\s+(?:row|line|one)\b", re.IGNORECASE)
 _SKIP = (
     r"(?:skip(?:ping)?(?:\s+the)?(?:\s+first)?|offset(?:\s+of)?\s*[=:]?|start(?:ing)?\s+(?:at|from|with)(?:\s+(?:byte|row|line))?"
     r"|from\s+(?:byte|row|line))\s+(?P<n>\d[\d,]*|[a-z]+)\b"
@@ -117,7 +119,7 @@ def take_number(draft: Draft, parameter: Parameter) -> float | None:
     reading = draft.reading
     if (bounded := _take_bound(draft, parameter)) is not None:
         return bounded
-    free = list(numbers_in(without_moments(reading.bare)))
+    free = list(numbers_in(_without_days(draft)))
     counts = bool(_COUNTS & set(parameter.words)) and len(free) == 1
     if not free and parameter.required and parameter.kind is Kind.INTEGER:
         return _take_single(draft, parameter)
@@ -130,6 +132,16 @@ def take_number(draft: Draft, parameter: Parameter) -> float | None:
     value = int(first.value) if parameter.kind is Kind.INTEGER else first.value
     goes_back = "negative" in parameter.description.lower()
     return -value if goes_back and value > 0 and _BACKWARDS.search(reading.bare) else value
+
+
+def _without_days(draft: Draft) -> str:
+    """The text without its moments: those in words too, where the tool knows of moments."""
+    bare = without_moments(draft.reading.bare)
+    if any(each.kind is Kind.MOMENT for each in draft.parameters):
+        for moment in moments_in(draft.reading.bare, draft.scene.now):
+            gone = "\0" * (moment.end - moment.start)
+            bare = f"{bare[: moment.start]}{gone}{bare[moment.end :]}"
+    return bare
 
 
 def _take_single(draft: Draft, parameter: Parameter) -> int | None:
@@ -158,6 +170,10 @@ def _take_bound(draft: Draft, parameter: Parameter) -> int | None:
         draft.reading.take_match(once)
         return 1
     match = re.search(cue + unit, draft.reading.bare, re.IGNORECASE)
+    if match is None and unit and cue is _MOST:
+        match = re.search(rf"(?<!\w)(?P<n>\d[\d,]*){unit}", draft.reading.bare, re.IGNORECASE)
+    if match is None and cue is _SKIP and _SKIP_ONE.search(draft.reading.bare):
+        return 1
     value = None if match is None else number_of(match["n"])
     if match is None or value is None or value != int(value):
         return None

@@ -10,7 +10,9 @@ _I = re.IGNORECASE
 _ITEM = re.compile(
     r"[ \t]*(?:\(?\d{1,2}[.):]|[-*\u2022\u2013]|step\s+\d{1,2}[.:)]?|[a-e]\))[ \t]+(?=\S)", _I
 )
-_INLINE_ITEM = re.compile(r"(?:^|(?<=[\s,;.:]))\(?(?P<number>\d{1,2})[.)]\s+(?=[A-Za-z/\"'`\0])")
+_INLINE_ITEM = re.compile(
+    r"(?:^|(?<=[\s,;.:]))\(?(?:step\s+)?(?P<number>\d{1,2})(?:[.)]|(?<=step\s\d):)\s+(?=[A-Za-z/\"'`\0])"
+)
 _NEW_LINE = re.compile(r"\s*\n\s*")
 _SEMICOLON = re.compile(r"\s*;\s*")
 _THEN = re.compile(
@@ -20,9 +22,17 @@ _THEN = re.compile(
     r"\b[,:]?\s+|\s*(?:->|=>|\u2192|&&|\|>?)\s*",
     _I,
 )
-_SENTENCE = re.compile(r"(?<=[\w\0\"')\]}%])[.!?]+\s+(?=[A-Z\"'`\u201c\0/])")
+_SENTENCE = re.compile(
+    r"(?<=[\w\0\"')\]}%])(?:[.!?]+\s+(?=[A-Z\"'`\u201c\0/])|\?\s+(?:and\s+)?(?=\w))"
+)
+_PLACE = re.compile(
+    r"(?:step\s+\w+\s*[:.)]|(?:first|second|third|fourth|last)(?:ly)?\b(?!\s+of\b)"
+    r"|to\s+(?:start|begin)(?:\s+with)?\b|finally\b|next\b(?=\s*,))[\s,:]*",
+    _I,
+)
+_THEN_LAST = re.compile(r"[\s,]+(?:and\s+)?(?:then|next|and)\s*$", _I)
 _AND = re.compile(
-    r"\s*,?\s+(?:and|plus|also|as\s+well\s+as)\s+(?:also\s+|please\s+)?|\s*,\s+(?=[a-z])", _I
+    r"\s*,?\s+(?:and|&|plus|also|as\s+well\s+as)\s+(?:also\s+|please\s+)?|\s*,\s+(?=[a-z])", _I
 )
 _INTRO = re.compile(
     r"[^\n]*\b(?:following|steps?|this|these|things|do|tasks?)\b[^\n]*:[ \t]*\n", _I
@@ -133,6 +143,12 @@ def _listed(text: str) -> list[str] | None:
     return None
 
 
+def _placeless(text: str) -> str:
+    """The text without "first", "step 2:" and the like before it."""
+    match = _PLACE.match(text)
+    return text if match is None else text[match.end() :]
+
+
 def _split(text: str, separator: re.Pattern[str], *, stop: int | None = None) -> list[str]:
     """Parts between separators that stand outside quotes and JSON."""
     reading = Reading(text)
@@ -142,4 +158,5 @@ def _split(text: str, separator: re.Pattern[str], *, stop: int | None = None) ->
         found.append(text[start : joint.start()])
         start = joint.end()
     found.append(text[start:])
-    return [each.strip() for each in found if each.strip()]
+    plain = (_THEN_LAST.sub("", _placeless(each.strip())) for each in found)
+    return [each for each in plain if each]

@@ -39,6 +39,8 @@ _SHARES: Mapping[str, str] = {
     "double": "2 * {}",
     "triple": "3 * {}",
     "square_it": "{} ^ 2",
+    "square_of": "{} ^ 2",
+    "cube_of": "{} ^ 3",
 }
 
 
@@ -101,7 +103,10 @@ class _Parser:
     def sum(self) -> _Term | None:
         """The longest sum from here; None if there is none."""
         try:
-            return self._statement()
+            term = self._statement()
+            if self._took("then_rounded"):
+                return _Term(text=f"round({term.text})", rank=4, acts=True)
+            return term
         except _NoSumError:
             return None
 
@@ -314,7 +319,7 @@ class _Parser:
         if kind in _BEFORE:
             return _Term(text=_BEFORE[kind].format(self._signed().text), rank=4, acts=True)
         if kind in _SHARES:
-            rank = 3 if kind in ("cube_root", "square_it") else 2
+            rank = 3 if "{} ^" in _SHARES[kind] else 2
             text = _SHARES[kind].format(self._signed().within(4))
             return _Term(text=text, rank=rank, acts=True)
         joint = {"sum_of": (" + ", 1), "product_of": (" * ", 2), "difference": (" - ", 1)}.get(kind)

@@ -41,16 +41,18 @@ _NO_PLACES = word_set(
 _FOLDERS = (
     re.compile(
         r"\b(?:folder|directory|file|dir|ls|cat|less|open)\s+(?:(?:called|named|is|at)\s+)?"
-        r"(?P<place>[\w-][\w.-]*)\s*[.?!]?\s*$",
+        r"(?<![\w-])(?P<place>\w[\w.-]*)\s*[.?!]?\s*$",
         re.IGNORECASE,
     ),
-    re.compile(r"\b(?P<place>[\w-][\w.-]*)\s+(?:folder|directory)\b", re.IGNORECASE),
+    re.compile(r"\b(?P<place>\w[\w.-]*)\s+(?:folder|directory)\b", re.IGNORECASE),
     _PLACE,
 )
 _CAPITALS = re.compile(
     r"(?<![\w/.])(?P<place>[A-Z][A-Z0-9_-]{2,}|Makefile|Dockerfile|Procfile)(?![\w/.])"
 )
 _KEY = r"(?P<key>[A-Za-z_*][\w.*-]*(?:\[[\w*\"-]+\][\w.*-]*)*)"
+_KEY_PATH = re.compile(r"(?<![\w.\"'])[A-Za-z_][\w-]*(?:\.(?:[\w-]+|\*)|\[-?[\w*]+\])+(?![\w\[])")
+_MAY_BE_PATH = re.compile(r"(?!\w+://)(?:\S+|[^\n]*\.[A-Za-z]\w{0,7})")
 _KEYS = (
     re.compile(
         r"\b(?:fields?|keys?|property|properties|attributes?|elements?|path|at)\s+"
@@ -161,10 +163,10 @@ def _listed_after_name(draft: Draft, parameter: Parameter) -> list[str] | None:
     """Names that follow the parameter's own: "columns b, a"."""
     if parameter.items is not Kind.TEXT:
         return None
-    name = r"[ _-]".join(re.escape(word) for word in parameter.words)
+    name = r"[ _-]".join(re.escape(word) for word in parameter.words).removesuffix("s")
     reading = draft.reading
     match = re.search(
-        rf"\b{name}\s*[:=]?\s+(?:of\s+)?(?P<list>[\w-]+(?:\s*(?:,\s*and|,|and)\s+[\w-]+|,[\w-]+)*)",
+        rf"\b{name}s?\s*[:=]?\s+(?:of\s+)?(?P<list>[\w-]+(?:\s*(?:,\s*and|,|and)\s+[\w-]+|,[\w-]+)*)",
         reading.bare,
         re.IGNORECASE,
     )
@@ -210,16 +212,21 @@ def _take_path(draft: Draft, parameter: Parameter) -> str | None:
     reading = draft.reading
     if URL.search(reading.bare):
         return None
+    if any(each.kind in (Kind.JSON, Kind.OBJECT) for each in draft.parameters):
+        written = reading.find(_KEY_PATH)
+        return _take_key(draft) if written is None else written
     found = PATH.search(reading.bare)
     if found is None or not is_zone(found[0]):
         written = _take_pattern(draft, PATH)
         if written is not None:
             return written
     wants_text = any(each.kind is Kind.TEXT and each.required for each in draft.parameters)
-    if not wants_text and len(reading.quotes) == 1:
+    if (
+        not wants_text
+        and len(reading.quotes) == 1
+        and _MAY_BE_PATH.fullmatch(reading.quotes[0].value)
+    ):
         return str(reading.take(reading.quotes[0]))
-    if any(each.kind in (Kind.JSON, Kind.OBJECT) for each in draft.parameters):
-        return _take_key(draft)
     if (capitals := _CAPITALS.search(reading.bare)) is not None and parameter.required:
         return reading.take_match(capitals)
     for pattern in _FOLDERS:

@@ -52,9 +52,16 @@ _STATISTICS = (
 )
 SENDING = word_set("email mail send post publish notify message call ping fax tweet")
 """Verbs that carry something to somebody, whatever nouns they are alike."""
+GENERIC = word_set(
+    """
+    convert calculate compute evaluate list show get find take give make turn change subtract add
+    tell write display print return put describe parse read fetch extract look search check
+    """
+)
+"""Verbs that many tools answer to."""
 _GROUPS = (
     "calculate compute evaluate solve calc math arithmetic",
-    "read open view load cat content contents parse see print display show look inside",
+    "read fetch open view load cat content contents parse see print display show look inside",
     "list show display ls enumerate dir",
     "files file folder directory document",
     "stats statistics statistic count counts length size",
@@ -62,9 +69,9 @@ _GROUPS = (
     "stats statistics statistic summary summarize describe",
     "extreme extremes minimum maximum largest smallest biggest highest lowest min max",
     "hash digest checksum fingerprint",
-    "merge combine join",
+    "merge combine join update overlay",
     "convert conversion transform",
-    "difference different differ diff compare changed change between until minus",
+    "difference different differ diff compare changed change between until minus equal same",
     "add plus after later",
     "slug slugify permalink",
     "uuid guid",
@@ -73,7 +80,7 @@ _GROUPS = (
     "write save store",
     "pick select extract take field key property attribute element path",
     "extract pull find collect grep",
-    "replace substitute swap",
+    "replace substitute swap change exchange remove",
     "format",
     "encode",
     "decode",

@@ -211,6 +211,9 @@ def test_a_reminder_that_is_due_says_of_what() -> None:
         ("should I remember that tea is at four?", "could not match"),
         ("/no_such_tool x=1", "there is no tool called no_such_tool"),
         ("hash_text", "hash_text also needs text"),
+        ('md5 of "a", sha1 of "a"', "understood only a part"),
+        ("the files are gone", "could not match"),
+        ("summarise this article for me", "could not match"),
     ],
 )
 def test_what_cannot_be_done_is_declined_with_its_reason(instruction: str, reason: str) -> None:
@@ -218,6 +221,38 @@ def test_what_cannot_be_done_is_declined_with_its_reason(instruction: str, reaso
 
     assert answer.is_declined
     assert reason in answer.text
+
+
+@pytest.mark.parametrize(
+    ("instruction", "calls"),
+    [
+        ("hash the file notes.txt", ["files_read", "hash_text"]),
+        ("which emails are in contacts.txt?", ["files_read", "text_extract"]),
+        ("read a.txt and b.txt", ["files_read", "files_read"]),
+        ("read a.txt, then b.txt", ["files_read", "files_read"]),
+        ("convert 5 km to miles and 3 kg to pounds", ["unit_convert", "unit_convert"]),
+        ('hash "a" and "b"', ["hash_text", "hash_text"]),
+        ('first list the files; secondly hash "x"', ["files_list", "hash_text"]),
+        ("Step 1: read notes.txt. Step 2: count the words.", ["files_read", "text_stats"]),
+        ("Every day at 9 list the files. Calculate 2+2.", ["schedule_task", "calculate"]),
+        ("Remember that A is B, then list the files", ["remember", "files_list"]),
+        ("Remember that A is B. It will stay so.", ["remember"]),
+        ("Every day at 9 list the files, then count them", ["schedule_task"]),
+        ("We had an incident. Please list the files in logs.", ["files_list"]),
+        ("calcualte 12*12", ["calculate"]),
+    ],
+)
+def test_steps_are_found_however_they_are_joined(instruction: str, calls: list[str]) -> None:
+    messages = [ChatMessage(role="user", content=instruction)]
+    called: list[str] = []
+
+    while isinstance(move := next_move(messages, INDEX, now=NOW), PlannedCall):
+        called.append(move.tool)
+        call = ToolCall(id=str(len(called)), name=move.tool, arguments=move.arguments)
+        done = ChatMessage(role="tool", content="x", tool_call_id=call.id, tool_name=move.tool)
+        messages += [ChatMessage(role="assistant", tool_calls=(call,)), done]
+
+    assert called == calls
 
 
 def test_the_same_words_at_the_same_moment_give_the_same_plan() -> None:
