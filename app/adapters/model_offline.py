@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from domain.kernel.moments import EPOCH
 from domain.kernel.ports import Clock
 from domain.models.matching import ToolIndex
-from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.planner import PlannedCall, next_move
 from domain.models.ports import (
     Finished,
     FinishReason,
@@ -48,7 +48,7 @@ class OfflineModelClient:
             for word in split_words(move.text):
                 yield TextDelta(word)
             said = move.text
-            reason = _reason(move)
+            reason = move.reason
         yield TokenUsage(
             input_tokens=count_context_words(request.messages), output_tokens=count_words(said)
         )
@@ -59,7 +59,3 @@ def _call(move: PlannedCall, request: ModelRequest) -> ToolCall:
     """A call with an id that no other call of the context has."""
     asked = sum(len(message.tool_calls) for message in request.messages)
     return ToolCall(id=f"call_{asked + 1}", name=move.tool, arguments=move.arguments)
-
-
-def _reason(answer: Answer) -> FinishReason:
-    return FinishReason.REFUSAL if answer.is_declined else FinishReason.STOP

@@ -14,7 +14,7 @@ from domain.models.earlier import with_earlier
 from domain.models.explicit import Declined
 from domain.models.matching import ToolIndex
 from domain.models.plan import Plan
-from domain.models.ports import ChatMessage
+from domain.models.ports import ChatMessage, FinishReason
 from domain.models.talk import talk
 
 
@@ -28,10 +28,15 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Words to end the turn with; `is_declined` when nothing of the instruction was done."""
+    """Words to end the turn with, and why it ends."""
 
     text: str
-    is_declined: bool = False
+    reason: FinishReason = FinishReason.STOP
+
+    @property
+    def is_declined(self) -> bool:
+        """True when nothing of the instruction was done."""
+        return self.reason is FinishReason.REFUSAL
 
 
 def next_move(
@@ -45,18 +50,21 @@ def next_move(
         steps = Plan(index, now).steps(instruction)
     except Declined as refusal:
         if results:
-            return Answer(text=f"{final_answer(messages)}\nI cannot go on: {refusal.reason}.")
+            text = f"{final_answer(messages)}\nI cannot go on: {refusal.reason}."
+            return Answer(text=text, reason=FinishReason.STUCK)
         offered = [tool.spec for tool in index.tools]
-        return Answer(text=declined(refusal.reason, refusal.nearest, offered), is_declined=True)
+        text = declined(refusal.reason, refusal.nearest, offered)
+        return Answer(text=text, reason=FinishReason.REFUSAL)
     if results and results[-1].failed:
         undone = [step.tool.name for step in steps[len(results) :]]
-        return Answer(text=failed_answer(messages, undone))
+        return Answer(text=failed_answer(messages, undone), reason=FinishReason.STUCK)
     if len(results) >= len(steps):
         return Answer(text=final_answer(messages))
     step = steps[len(results)]
     arguments = with_earlier(step.arguments, results[-1].content) if results else step.arguments
     if arguments is None:
-        return Answer(text=failed_answer(messages, [step.tool.name], unusable=True))
+        text = failed_answer(messages, [step.tool.name], unusable=True)
+        return Answer(text=text, reason=FinishReason.STUCK)
     return PlannedCall(tool=step.tool.name, arguments=json.dumps(arguments, ensure_ascii=False))
 
 

@@ -123,6 +123,8 @@ class FinishReason(StrEnum):
     TOOL_CALLS = "tool_calls"
     LENGTH = "length"
     REFUSAL = "refusal"
+    STUCK = "stuck"
+    """A tool failed, and it could not go on; language models never say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ _NO_PLACES = word_set(
 )
 _FOLDERS = (
     re.compile(
-        r"\b(?:folder|directory|file|dir|ls|cat|less|open)\s+(?:(?:called|named|is|at)\s+)?"
+        r"(?:\b(?:folder|directory|file)|^\W*(?:dir|ls|cat|less|open))\s+"
+        r"(?:(?:called|named|is|at)\s+)?"
         r"(?<![\w-])(?P<place>\w[\w.-]*)\s*[.?!]?\s*$",
         re.IGNORECASE,
     ),

@@ -113,6 +113,8 @@ def _answer(asking: Asking) -> ModelAnswer:
         )
     if finished.reason is FinishReason.REFUSAL:
         _fail(RunErrorCode.MODEL_REFUSED, asking.text or "The model declined to answer.")
+    if finished.reason is FinishReason.STUCK:
+        _fail(RunErrorCode.TOOL_FAILED, asking.text or "A tool failed.")
     return answer_of(asking)
 
 

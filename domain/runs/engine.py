@@ -327,8 +327,9 @@ class RunEngine:
         statements += self._messages.partial(work)
         end = RunEnd(status=status, output=work.partial, failure=failure)
         await self._journal.end(work, end, statements, drafts)
-        # A refusal is in the model's words, which may repeat the prompt.
-        reason = None if failure.code == RunErrorCode.MODEL_REFUSED else failure.message
+        # A failure in the model's own words may repeat the prompt.
+        in_its_words = failure.code in (RunErrorCode.MODEL_REFUSED, RunErrorCode.TOOL_FAILED)
+        reason = None if in_its_words else failure.message
         log.warning("run.failed", run_id=work.run_id, code=failure.code, reason=reason)
 
     @staticmethod

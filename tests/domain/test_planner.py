@@ -9,7 +9,7 @@ import pytest
 
 from domain.models.matching import ToolIndex
 from domain.models.planner import Answer, PlannedCall, next_move
-from domain.models.ports import ChatMessage, ToolCall, ToolSpec
+from domain.models.ports import ChatMessage, FinishReason, ToolCall, ToolSpec
 from tests.domain.planner_tools import TOOLS, tool
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -272,6 +272,7 @@ def test_a_step_that_cannot_work_on_an_empty_result_is_not_called(empty: str) ->
         "That result is nothing that csv_read could work on, so I stopped there.\n"
         "Not done: csv_read."
     )
+    assert answer.reason is FinishReason.STUCK
 
 
 def test_a_failed_call_ends_the_plan_and_is_said_plainly() -> None:
@@ -285,7 +286,8 @@ def test_a_failed_call_ends_the_plan_and_is_said_plainly() -> None:
     assert answer == Answer(
         text=(
             "files_read failed: There is no file gone.txt.\nI stopped there.\nNot done: files_list."
-        )
+        ),
+        reason=FinishReason.STUCK,
     )
 
 

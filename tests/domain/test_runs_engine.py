@@ -160,6 +160,7 @@ async def test_a_model_that_fails_makes_a_failed_run_and_keeps_the_partial_text(
         ([TextDelta("cut")], "MODEL_BAD_RESPONSE"),
         ([TextDelta("long"), Finished(FinishReason.LENGTH)], "MODEL_BAD_RESPONSE"),
         ([TextDelta("I will not."), Finished(FinishReason.REFUSAL)], "MODEL_REFUSED"),
+        ([TextDelta("It failed."), Finished(FinishReason.STUCK)], "TOOL_FAILED"),
     ],
 )
 async def test_a_stream_without_a_proper_end_is_never_a_success(
