@@ -124,7 +124,8 @@ def is_storable(text: str) -> bool:
 
 def storable(text: str) -> str:
     """Return the text of a model or a tool with U+FFFD for what cannot be stored."""
-    if is_storable(text):
+    # A token is nearly always plain, and comes here one by one.
+    if (text.isascii() and "\0" not in text) or is_storable(text):
         return text
     return re.sub("[\0\ud800-\udfff]", "\ufffd", text)
 
