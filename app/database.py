@@ -7,11 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import asyncpg
 import structlog
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import (
     expand_db_url,  # pyright: ignore[reportUnknownVariableType] - Tortoise leaves its dict bare
@@ -23,9 +21,11 @@ from tortoise.migrations.executor import MigrationExecutor
 
 from app.failures import DATABASE_CURE
 from domain.kernel.database import Database
-from domain.kernel.database_postgres import PostgresDatabase
 from domain.kernel.database_sqlite import SqliteDatabase
 from domain.kernel.errors import Unavailable
+
+if TYPE_CHECKING:
+    from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
 APP = "gob"
 ROWS = [
@@ -152,6 +152,9 @@ def _database(context: TortoiseContext, options: DatabaseOptions) -> Database:
     client: BaseDBAsyncClient = context.connections.get(options.writer)
     if isinstance(client, SqliteClient):
         return SqliteDatabase(client, cast("SqliteClient", context.connections.get("reader")))
+    # PostgreSQL's driver is loaded only where it is used: it is 3 MB.
+    from domain.kernel.database_postgres import PostgresDatabase
+
     return PostgresDatabase(cast("AsyncpgDBClient", client))
 
 
@@ -195,16 +198,19 @@ async def _reach(context: TortoiseContext, options: DatabaseOptions) -> None:
             await context.connections.get("reader").create_connection(with_db=True)
         # The pool opens no connection before it is asked for one.
         await asyncio.wait_for(cast("Any", client).execute_query("SELECT 1"), 15)
-    except (
-        OSError,
-        TimeoutError,
-        DBConnectionError,
-        OperationalError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-    ) as error:
+    except _outages(options) as error:
         message = f"The database at {options.name} cannot be reached: {error}. {DATABASE_CURE}"
         raise Unavailable(message) from error
+
+
+def _outages(options: DatabaseOptions) -> tuple[type[Exception], ...]:
+    """What is raised by a database that cannot be reached."""
+    of_all = (OSError, TimeoutError, DBConnectionError, OperationalError)
+    if options.writer == "sqlite":
+        return of_all
+    import asyncpg
+
+    return (*of_all, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _executor(context: TortoiseContext, options: DatabaseOptions) -> MigrationExecutor:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from domain.kernel.database_postgres import is_lost_connection
+from domain.kernel.database import is_lost_connection
 from domain.kernel.errors import (
     Conflict,
     ErrorCode,

@@ -11,7 +11,7 @@ from app.middleware.responses import HeaderList, Refusal, header
 from app.middleware.tracing import trace_of
 from app.rest.endpoints import Endpoint
 from app.rest.queries import QueryRefused, parameters
-from domain.kernel.database_postgres import is_lost_connection
+from domain.kernel.database import is_lost_connection
 from domain.kernel.errors import (
     Conflict,
     FieldProblem,

@@ -83,12 +83,28 @@ class Database(ABC):
         """Read outside transactions, from what is committed."""
 
     @abstractmethod
+    def is_duplicate(self, error: Exception) -> bool:
+        """Tell whether a write failed because a row of its key exists already."""
+
+    @abstractmethod
     def now_sql(self, given: int) -> str:
         """SQL for the moment now in microseconds.
 
         On PostgreSQL its own clock, since many machines share it; on SQLite the moment that the
         caller passes as parameter number `given`.
         """
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """True for what a driver raises, through the ORM too, when its database is away.
+
+    Asks no driver that is not loaded: PostgreSQL's is three megabytes.
+    """
+    if not type(error).__module__.startswith("asyncpg"):
+        return isinstance(error, OSError) and not isinstance(error, ValueError)
+    from domain.kernel.database_postgres import is_lost
+
+    return is_lost(error)
 
 
 @lru_cache(maxsize=2048)

@@ -34,8 +34,8 @@ _LOST = (
 )
 
 
-def is_lost_connection(error: BaseException) -> bool:
-    """True for what the driver raises, through the ORM too, when PostgreSQL is away."""
+def is_lost(error: BaseException) -> bool:
+    """True for what the driver raises when PostgreSQL is away."""
     return isinstance(error, _LOST) and not isinstance(error, ValueError)
 
 
@@ -131,6 +131,10 @@ class PostgresDatabase(Database):
             return [tuple(row) for row in await pool.fetch(sql, *args)]
         except _LOST as error:
             raise _lost(error) from error
+
+    def is_duplicate(self, error: Exception) -> bool:
+        """Tell whether a write failed because a row of its key exists already."""
+        return isinstance(error, asyncpg.UniqueViolationError)
 
     def now_sql(self, given: int) -> str:
         """SQL for the moment now in microseconds, by PostgreSQL's clock."""

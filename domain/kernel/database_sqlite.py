@@ -284,6 +284,10 @@ class SqliteDatabase(Database):
             else:
                 asked.done.set_result(rows)
 
+    def is_duplicate(self, error: Exception) -> bool:
+        """Tell whether a write failed because a row of its key exists already."""
+        return isinstance(error, sqlite3.IntegrityError)
+
     def now_sql(self, given: int) -> str:
         """SQL for the moment now: the caller's."""
         return f"${given}"

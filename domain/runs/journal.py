@@ -1,10 +1,7 @@
 """What a run's worker writes: each write names its fence, tells its events and is one commit."""
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
-
-import asyncpg
 
 from domain.events.records import EventDraft
 from domain.events.store import EventStore
@@ -142,14 +139,15 @@ class Journal:
                 break
             except WriteRefusedError as error:
                 raise LeaseLostError(work.run_id) from error
-            except (sqlite3.IntegrityError, asyncpg.UniqueViolationError) as error:
-                # A commit whose answer was lost: who takes over reads what was kept.
-                raise LeaseLostError(work.run_id) from error
             except Unavailable as error:
                 if wait_s is None:
                     raise LeaseLostError(work.run_id) from error
                 await self._clock.sleep(wait_s)
-            except Exception:  # nothing was kept, whatever it is: the numbers are free again
+            except Exception as error:
+                if self._database.is_duplicate(error):
+                    # A commit whose answer was lost: who takes over reads what was kept.
+                    raise LeaseLostError(work.run_id) from error
+                # Nothing was kept, whatever it is: the numbers are free again.
                 if drafts:
                     work.seq = (drafts[0].seq or 1) - 1
                 raise
