@@ -29,6 +29,8 @@ _ERROR_KINDS = {
     "invalid_api_key": ModelErrorKind.UNAUTHORIZED,
     "authentication_error": ModelErrorKind.UNAUTHORIZED,
     "insufficient_quota": ModelErrorKind.REJECTED,
+    "content_filter": ModelErrorKind.REFUSED,
+    "content_policy_violation": ModelErrorKind.REFUSED,
     "invalid_request_error": ModelErrorKind.REJECTED,
     "permission_error": ModelErrorKind.UNAUTHORIZED,
     "billing_error": ModelErrorKind.REJECTED,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from app.adapters.model_http import ErrorWords, EventLines, ModelTimeouts, RetryPolicy
 from app.adapters.model_http_client import HttpModelClient, ModelServer, Wire
 from app.adapters.model_openai_wire import ChatCompletionReader, request_body
-from domain.models.ports import ModelRequest
+from domain.models.ports import ModelError, ModelRequest
 
 
 class OpenAIModelClient(HttpModelClient):
@@ -49,3 +49,15 @@ class OpenAIWire(Wire):
     def reader(self, request: ModelRequest, words: ErrorWords, /) -> ChatCompletionReader:
         """A reader for one attempt."""
         return ChatCompletionReader(request, words)
+
+    def cure(self, error: ModelError, _request: ModelRequest, /) -> str:
+        """What to do where a server speaks another dialect, or is somewhere else."""
+        said = error.message.lower()
+        if error.status in (400, 422) and "stream_options" in said:
+            return (
+                "Give the model the parameter stream_options: null;"
+                " its tokens are not counted then."
+            )
+        if error.status in (404, 405) and "model" not in said:
+            return "Is OPENAI_BASE_URL right? It usually ends in /v1."
+        return ""

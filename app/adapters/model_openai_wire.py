@@ -1,12 +1,14 @@
 """The chat-completions wire: what goes out, and what the chunks that come back mean. No I/O."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from app.adapters.model_http import ErrorWords
 from app.adapters.model_reader import CallIds, JsonReader, text_of
-from app.adapters.model_request import to_json
+from app.adapters.model_request import arguments_of, fitting_name, to_json
 from domain.models.ports import (
     ChatMessage,
     Finished,
@@ -22,6 +24,8 @@ from domain.models.ports import (
 )
 
 _DONE = b"[DONE]"
+_ONLY_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
+"""Parameters that the API refuses where no tools are offered."""
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "eos": FinishReason.STOP,
@@ -39,7 +43,10 @@ _FINISH_REASONS = {
 
 
 def request_body(request: ModelRequest, provider: str) -> bytes:
-    """JSON of the request; raises TypeError for values that JSON does not know."""
+    """JSON of the request; raises TypeError for values that JSON does not know.
+
+    The parameter `stream_options: null` leaves those out, which some servers refuse.
+    """
     body: dict[str, Any] = {
         **request.parameters,
         "model": request.model,
@@ -47,8 +54,13 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if request.parameters.get("stream_options", body) is None:
+        del body["stream_options"]
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
+    else:
+        for name in _ONLY_WITH_TOOLS:
+            body.pop(name, None)
     return to_json(body)
 
 
@@ -71,8 +83,17 @@ def _message(message: ChatMessage, provider: str) -> dict[str, Any]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    function = {"name": fitting_name(call.name), "arguments": _arguments(call)}
     return {"id": call.id, "type": "function", "function": function}
+
+
+def _arguments(call: ToolCall) -> str:
+    """JSON of an object: servers that read other text again refuse the whole request."""
+    try:
+        is_object = isinstance(orjson.loads(call.arguments), dict)
+    except orjson.JSONDecodeError:
+        is_object = False
+    return call.arguments if is_object else to_json(arguments_of(call)).decode()
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -88,9 +109,16 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 class _CallParts:
     """A tool call that arrives in fragments."""
 
+    index: int
     id: str = ""
     name: str = ""
-    arguments: str = ""
+    arguments: list[str] = field(default_factory=list[str])
+
+    @property
+    def whole_arguments(self) -> str:
+        """JSON of the arguments; some servers write none as nothing or null."""
+        text = "".join(self.arguments)
+        return "{}" if text.strip() in ("", "null") else text
 
 
 class ChatCompletionReader(JsonReader):
@@ -99,7 +127,7 @@ class ChatCompletionReader(JsonReader):
     def __init__(self, request: ModelRequest, words: ErrorWords) -> None:
         super().__init__(words)
         self._request = request
-        self._calls: dict[int, _CallParts] = {}
+        self._calls: list[_CallParts] = []
         self._usage: TokenUsage | None = None
         self._reasoning: list[str] = []
         self._refused = False
@@ -149,19 +177,23 @@ class ChatCompletionReader(JsonReader):
     def _collect(self, fragments: list[dict[str, Any]]) -> None:
         self.has_begun = True
         for fragment in fragments:
-            parts = self._parts_of(fragment)
             function: dict[str, Any] = fragment.get("function") or {}
-            parts.id = parts.id or text_of(fragment.get("id") or "")
-            parts.name = parts.name or text_of(function.get("name") or "")
-            parts.arguments += text_of(function.get("arguments") or "")
+            ident, name = text_of(fragment.get("id") or ""), text_of(function.get("name") or "")
+            parts = self._parts_of(fragment.get("index"), ident, name)
+            parts.id = parts.id or ident
+            parts.name = parts.name or name
+            parts.arguments.append(text_of(function.get("arguments") or ""))
 
-    def _parts_of(self, fragment: dict[str, Any]) -> _CallParts:
-        """The call a fragment belongs to; some servers leave out the index of whole calls."""
-        index = fragment.get("index")
-        if index is None:
-            opens = bool(fragment.get("id")) or not self._calls
-            index = len(self._calls) if opens else max(self._calls)
-        return self._calls.setdefault(int(index), _CallParts())
+    def _parts_of(self, index: int | None, ident: str, name: str) -> _CallParts:
+        """The call a fragment belongs to; some servers give all calls one index, or none."""
+        for parts in reversed(self._calls):
+            if index is None or parts.index == index:
+                if _opens(parts, ident, name, is_placed=index is not None):
+                    break
+                return parts
+        parts = _CallParts(len(self._calls) if index is None else int(index))
+        self._calls.append(parts)
+        return parts
 
     def _conclude(self) -> Sequence[ModelEvent]:
         reason = self._reason(_FINISH_REASONS)
@@ -177,14 +209,24 @@ class ChatCompletionReader(JsonReader):
     def _named_calls(self) -> list[ToolCall]:
         ids = CallIds(self._request.messages)
         return [
-            ToolCall(id=ids.take(parts.id), name=parts.name, arguments=parts.arguments or "{}")
-            for _, parts in sorted(self._calls.items())
+            ToolCall(id=ids.take(parts.id), name=parts.name, arguments=parts.whole_arguments)
+            for parts in sorted(self._calls, key=lambda each: each.index)
         ]
 
     def _state(self) -> tuple[ProviderState]:
         """Reasoning that led to calls: servers that give it in this field want it with results."""
         data = {"reasoning_content": "".join(self._reasoning)}
         return (ProviderState(provider=self._words.provider, data=data),)
+
+
+def _opens(last: _CallParts, ident: str, name: str, *, is_placed: bool) -> bool:
+    """Tell whether a fragment begins another call than the one before it at its place.
+
+    Some servers repeat a call's id or name with each fragment, some give each a fresh id.
+    """
+    if ident and last.id:
+        return ident != last.id and (bool(name) or not is_placed)
+    return bool(name and last.name) and not is_placed
 
 
 def _of_parts(parts: Sequence[dict[str, Any]]) -> Iterator[TextDelta | ReasoningDelta]:
@@ -200,12 +242,17 @@ def _of_parts(parts: Sequence[dict[str, Any]]) -> Iterator[TextDelta | Reasoning
 def _usage(usage: dict[str, Any]) -> TokenUsage:
     of_input: dict[str, Any] = usage.get("prompt_tokens_details") or {}
     of_output: dict[str, Any] = usage.get("completion_tokens_details") or {}
+    read, written, total = (
+        int(usage.get(f"{name}_tokens") or 0) for name in ("prompt", "completion", "total")
+    )
+    # Some servers count reasoning beside the answer, or only in the total.
+    beside = max(0, total - read - written)
     return TokenUsage(
-        input_tokens=int(usage.get("prompt_tokens") or 0),
-        output_tokens=int(usage.get("completion_tokens") or 0),
+        input_tokens=read,
+        output_tokens=written + beside,
         cached_tokens=int(
             of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
         ),
-        reasoning_tokens=int(of_output.get("reasoning_tokens") or 0),
+        reasoning_tokens=int(of_output.get("reasoning_tokens") or beside),
         cache_write_tokens=int(of_input.get("cache_write_tokens") or 0),
     )

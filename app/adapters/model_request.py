@@ -1,11 +1,23 @@
-"""What the requests of all model wires share: JSON, and arguments of earlier calls."""
+"""What the requests of all model wires share: JSON, and names and arguments of earlier calls."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
 
 from domain.models.ports import ToolCall
+
+MOST_LETTERS = 64
+_BAD_LETTER = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def fitting_name(name: str) -> str:
+    """The name of a call as providers take it; ours are such, those that a model makes up may not.
+
+    A request with another name in its history would be refused for good.
+    """
+    return _BAD_LETTER.sub("_", name)[:MOST_LETTERS]
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
