@@ -16,7 +16,7 @@ from app.env_file import BadEnvFile, read_env_file
 from app.failures import StartRefused
 from app.model_prices import BadPrices, read_prices
 from app.settings_model import ModelProvider, Settings, known_keys, words
-from app.settings_providers import ALL_KEY_NAMES, provider_keys
+from app.settings_providers import ALL_KEY_NAMES, is_sendable, provider_keys
 from app.settings_server import MigrateMode
 
 __all__ = [
@@ -71,10 +71,11 @@ def load_settings(
     if "DATA_DIR" in given and "DB_URL" not in given:
         given["DB_URL"] = f"sqlite:///{given['DATA_DIR']}/gob.db"
     further = {key: environ.get(key, written.get(key, "")) for key in ALL_KEY_NAMES}
+    bad_keys = _bad_keys(given | further)
     strangers = [key for key in written if key not in keys and key not in further]
     notices = tuple(_unknown_key(key, keys) for key in strangers)
-    settings = _checked(given, notices=notices, provider_keys=provider_keys(further))
-    _refuse(_contradictions(settings))
+    settings = _checked(given, bad_keys, notices=notices, provider_keys=provider_keys(further))
+    _refuse([*bad_keys, *_contradictions(settings)])
     return settings
 
 
@@ -101,12 +102,24 @@ def _written(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, 
         raise SettingsError([str(error)]) from error
 
 
-def _checked(given: Mapping[str, str], **read: object) -> Settings:
+def _checked(
+    given: Mapping[str, str], bad_keys: Sequence[SettingsProblem], **read: object
+) -> Settings:
     try:
         return Settings.model_validate({key.lower(): value for key, value in given.items()} | read)
     except ValidationError as error:
         bad = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
-        raise SettingsError([_problem(name, given) for name in bad]) from None
+        raise SettingsError([*bad_keys, *(_problem(name, given) for name in bad)]) from None
+
+
+def _bad_keys(given: Mapping[str, str]) -> list[SettingsProblem]:
+    names = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", *ALL_KEY_NAMES)
+    should_be = "a key of plain letters, digits and signs"
+    return [
+        SettingsProblem(key=name, value=MASKED, should_be=should_be)
+        for name in names
+        if not is_sendable(given.get(name, "").strip())
+    ]
 
 
 def _problem(name: str, given: Mapping[str, str]) -> SettingsProblem:

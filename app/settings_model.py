@@ -97,6 +97,7 @@ class Settings(ServerSettings):
         should_be="an http:// or https:// address that ends before /chat/completions",
         example="http://localhost:8000/v1",
         group="Models",
+        repr=False,
     )
     anthropic_api_key: SecretStr = setting(
         SecretStr(""),
@@ -111,6 +112,7 @@ class Settings(ServerSettings):
         should_be="an http:// or https:// address that ends before /v1/messages",
         example="https://gateway.example.com/anthropic",
         group="Models",
+        repr=False,
     )
     ollama_base_url: Annotated[Text, BeforeValidator(web_address)] = setting(
         OLLAMA_ADDRESS,
@@ -118,6 +120,7 @@ class Settings(ServerSettings):
         should_be="an http:// or https:// address that ends before /api/chat",
         example="http://gpu.example.com:11434",
         group="Models",
+        repr=False,
     )
     ollama_num_ctx: int = setting(
         16_384,
@@ -311,7 +314,8 @@ class Settings(ServerSettings):
 
     def secret_values(self) -> tuple[str, ...]:
         """Values that must never be shown; register them with the redactor."""
-        passwords = (urlsplit(self.db_url).password, urlsplit(self.redis_url).password)
+        models = (self.openai_base_url, self.anthropic_base_url, self.ollama_base_url)
+        passwords = [urlsplit(each).password for each in (self.db_url, self.redis_url, *models)]
         keys = (
             self.openai_api_key,
             self.anthropic_api_key,

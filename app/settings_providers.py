@@ -43,3 +43,8 @@ def provider_keys(given: Mapping[str, str]) -> Mapping[str, SecretStr]:
         for prefix, names in KEY_NAMES.items()
     }
     return {prefix: SecretStr(key) for prefix, key in found.items() if key}
+
+
+def is_sendable(key: str) -> bool:
+    """True for a key that a header can carry; what a header refuses is shown in its error."""
+    return key.isascii() and key.isprintable()

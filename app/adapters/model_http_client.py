@@ -117,8 +117,12 @@ class HttpModelClient:
         timeouts: ModelTimeouts | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Raise ValueError for a base URL that is not http or https."""
+        """Raise ValueError for a base URL that is not http or https, or a key no header takes."""
         api_key = (server.api_key or "").strip() or None
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            # What a header refuses would be shown in its error.
+            message = f"the key for {server.name} holds letters that no header can carry"
+            raise ValueError(message)
         self.name = server.name
         self._wire = wire
         self._url = _endpoint(server.base_url, wire.path)

@@ -134,3 +134,22 @@ async def test_only_what_may_be_pressed_too_hard_has_a_gate() -> None:
     assert isinstance(providers.resolve("openai", "gpt"), GatedModelClient)
     assert not isinstance(providers.resolve("offline", "offline"), GatedModelClient)
     await providers.aclose()
+
+
+@pytest.mark.parametrize("key", ["sk-one\nsk-two", "“sk-quoted”", "sk-\x7fone"], ids=ascii)
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(name: str, key: str) -> None:
+    message = refusal(**{name: key})
+
+    assert message == f"{name} is (hidden); it should be a key of plain letters, digits and signs."
+
+
+def test_passwords_in_the_addresses_of_models_are_secrets() -> None:
+    settings = load(
+        OPENAI_BASE_URL="https://me:hunter%4022@gateway.test/v1",
+        OLLAMA_BASE_URL="http://me:other22@localhost:11434",
+    )
+
+    assert settings.secret_values() == ("hunter%4022", "hunter@22", "other22")
+    assert "hunter" not in repr(settings)
+    assert "other22" not in repr(settings)

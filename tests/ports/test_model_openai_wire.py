@@ -266,3 +266,11 @@ async def test_a_filter_in_front_of_a_model_is_a_refusal(code: str) -> None:
 
 def test_an_answer_without_calls_ends_as_it_says() -> None:
     assert read([]) == [Finished(FinishReason.STOP)]
+
+
+@pytest.mark.parametrize("key", ["sk-one\nsk-two", "“sk-quoted”"], ids=ascii)
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="no header can carry") as raised:
+        OpenAIModelClient(base_url="http://localhost/v1", api_key=key)
+
+    assert str(raised.value) == "the key for openai holds letters that no header can carry"
