@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 USUAL_CONCURRENCY: Mapping[str, int] = {ModelProvider.OLLAMA: 1}
 """Calls at a time where the settings name no bound: Ollama answers one after the other."""
+SHORTEST_IDLE_S = 60.0
+"""A model may be silent for this long between tokens, or for as long as before the first."""
 CURES: Mapping[str, str] = {
     ModelProvider.OPENAI: "set OPENAI_API_KEY, or OPENAI_BASE_URL of a server that takes none",
     ModelProvider.ANTHROPIC: (
@@ -125,15 +127,23 @@ def _further_providers(settings: Settings) -> "ProvidersModelClient":
     return ProvidersModelClient(access, timeouts=timeouts, retries=retries)
 
 
-def _limits(settings: Settings) -> "tuple[ModelTimeouts, RetryPolicy]":
-    from app.adapters.model_http import ModelTimeouts, RetryPolicy
+def model_timeouts(settings: Settings) -> "ModelTimeouts":
+    """How long models may take; some write a whole call before they show any of it."""
+    from app.adapters.model_http import ModelTimeouts
 
-    timeouts = ModelTimeouts(
+    first_token_s = settings.model_first_token_timeout_s
+    return ModelTimeouts(
         connect_s=settings.model_connect_timeout_s,
-        first_token_s=settings.model_first_token_timeout_s,
+        first_token_s=first_token_s,
+        idle_s=max(SHORTEST_IDLE_S, first_token_s),
         total_s=settings.model_total_timeout_s,
     )
-    return timeouts, RetryPolicy(max_attempts=settings.model_max_retries + 1)
+
+
+def _limits(settings: Settings) -> "tuple[ModelTimeouts, RetryPolicy]":
+    from app.adapters.model_http import RetryPolicy
+
+    return model_timeouts(settings), RetryPolicy(max_attempts=settings.model_max_retries + 1)
 
 
 def _http_client(provider: ModelProvider, settings: Settings) -> ModelClient:

@@ -141,7 +141,8 @@ class Settings(ServerSettings):
     )
     model_first_token_timeout_s: Positive = setting(
         60.0,
-        "Seconds to wait for the first token of an answer.",
+        "Seconds to wait for the first token of an answer, and for each further one if it is more "
+        "than 60.",
         should_be="seconds, more than 0",
         example="120",
         group="Models",

@@ -16,12 +16,15 @@ from domain.models.ports import ModelError, ModelErrorKind, RetryScheduled
 MESSAGE_LIMIT = 300
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
 ERROR_BODY_LIMIT_BYTES = 64 * 1024
+ANSWER_LIMIT_BYTES = 256 * 1024 * 1024
+"""Most bytes of a stream; no model writes as much, and each of its tokens takes hundreds."""
 
 _TOO_LONG_WORDS = re.compile(
     r"context[_ ](length|window|size)|maximum context|prompt is too long|too many (input )?tokens"
-    r"|exceeds? (the )?context limit",
+    r"|exceeds? (the )?context limit|input token count|maximum prompt length|input is too long",
     re.IGNORECASE,
 )
+_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 _ERROR_KINDS = {
     "context_length_exceeded": ModelErrorKind.CONTEXT_TOO_LONG,
     "rate_limit_exceeded": ModelErrorKind.RATE_LIMITED,
@@ -128,7 +131,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
     A date is measured against the response's own Date, so that our clock plays no part.
     """
-    if (millis := headers.get("retry-after-ms", "")).isdecimal():
+    if re.fullmatch(r"\d{1,12}", millis := headers.get("retry-after-ms", "")):
         return int(millis) / 1000
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
@@ -170,12 +173,23 @@ class ErrorWords:
         message = f"answered HTTP {status}: {said or response.reason_phrase}"
         return self.error(kind, message, status=status, wait_s=retry_after_s(response.headers))
 
-    def of_object(self, error: object) -> ModelError:
+    def of_object(self, error: object, *, told: str = "broke off with an error") -> ModelError:
         """The error that came as an object inside a stream."""
         said, codes = _said(orjson.dumps({"error": error}))
-        status = next((int(code) for code in codes if code.isdecimal()), None)
+        status = next((int(code) for code in codes if _STATUS.fullmatch(code)), None)
         kind = _kind_of(status, codes=codes, said=said)
-        return self.error(kind, f"broke off with an error: {said}", status=status)
+        return self.error(kind, f"{told}: {said}", status=status)
+
+    def of_success(self, kind: str, body: bytes) -> ModelError:
+        """What it means that something of this kind came instead of a stream."""
+        try:
+            answer = _first_object(orjson.loads(body)) or {}
+        except orjson.JSONDecodeError:
+            answer = {}
+        if error := answer.get("error"):
+            return self.of_object(error, told="answered with an error")
+        message = f"answered {kind} instead of an event stream; is the base URL right?"
+        return self.error(ModelErrorKind.BAD_RESPONSE, message)
 
     @staticmethod
     def with_cure(error: ModelError, cure: str) -> ModelError:

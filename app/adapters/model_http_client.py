@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from app.adapters.model_http import (
+    ANSWER_LIMIT_BYTES,
     ERROR_BODY_LIMIT_BYTES,
     ErrorWords,
     ModelTimeouts,
@@ -232,13 +233,10 @@ class HttpModelClient:
             response = await self._http.handle_async_request(outgoing)
         async with aclosing(response):
             if response.status_code != 200:
-                async with asyncio.timeout_at(by):
-                    body = await _beginning(response)
-                raise self._words.of_response(response, body)
+                raise self._words.of_response(response, await _beginning(response, by))
             kind = response.headers.get("content-type", "")
             if kind.startswith(("text/html", "application/json")):
-                message = f"answered {kind} instead of an event stream; is the base URL right?"
-                raise self._words.error(ModelErrorKind.BAD_RESPONSE, message)
+                raise self._words.of_success(kind, await _beginning(response, by))
             yield response
 
     async def _events(
@@ -253,8 +251,10 @@ class HttpModelClient:
         now = asyncio.get_running_loop().time
         lines = self._wire.lines()
         chunks = _chunks(response)
-        by = first_by
+        by, rest = first_by, ANSWER_LIMIT_BYTES
         while (chunk := await _next_chunk(chunks, min(by, total_by))) is not None:
+            if (rest := rest - len(chunk)) < 0:
+                raise self._too_much()
             payloads = lines.feed(chunk)
             for payload in payloads:
                 for event in reader.read(payload):
@@ -267,6 +267,10 @@ class HttpModelClient:
         for payload in lines.flush():
             for event in reader.read(payload):
                 yield event
+
+    def _too_much(self) -> ModelError:
+        message = f"sent more than {ANSWER_LIMIT_BYTES:,} bytes for one answer."
+        return self._words.error(ModelErrorKind.BAD_RESPONSE, message)
 
     def _unreachable(self, why: str) -> ModelError:
         message = f"cannot be reached at {self._url.netloc.decode()}: {why}"
@@ -324,13 +328,18 @@ def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     return aiter(cast("httpx.AsyncByteStream", response.stream))
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    """As much of an error's body as a message can use."""
+async def _beginning(response: httpx.Response, by: float) -> bytes:
+    """As much of a body as a message can use; what is cut or late is left out."""
     body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= ERROR_BODY_LIMIT_BYTES:
-            break
+    by = min(by, asyncio.get_running_loop().time() + _TAIL_S)
+    try:
+        async with asyncio.timeout_at(by):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= ERROR_BODY_LIMIT_BYTES:
+                    break
+    except (TimeoutError, httpx.HTTPError):
+        return body
     return body
 
 

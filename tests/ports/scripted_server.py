@@ -76,6 +76,7 @@ class ScriptedServer(ABC):
     def script(
         self,
         *acts: Act,
+        status: int = 200,
         headers: Mapping[str, str] | None = None,
         when: Callable[[ReceivedRequest], bool] | None = None,
         then: Then = "waits",
@@ -83,7 +84,7 @@ class ScriptedServer(ABC):
         """Play these acts for the next request, or for the next that `when` accepts."""
         closing = {"Connection": "close"} if then == "leaves" else {}
         headers = {**closing, **(headers or {})}
-        self._replies.append(Reply(acts=acts, headers=headers, when=when, then=then))
+        self._replies.append(Reply(acts=acts, status=status, headers=headers, when=when, then=then))
 
     def answer(self, text: str, *, when: Callable[[ReceivedRequest], bool] | None = None) -> None:
         """Stream the text word by word, with usage and a proper end."""
