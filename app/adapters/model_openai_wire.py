@@ -24,6 +24,8 @@ from domain.models.ports import (
 )
 
 _DONE = b"[DONE]"
+_EXTRA = "extra_content"
+"""Where Gemini signs its calls; it refuses a call that comes back without."""
 _ONLY_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
 """Parameters that the API refuses where no tools are offered."""
 _FINISH_REASONS = {
@@ -74,17 +76,20 @@ def _message(message: ChatMessage, provider: str) -> dict[str, Any]:
     if not message.tool_calls:
         return {"role": message.role, "content": message.content}
     state = message.provider_state
+    kept: dict[str, Any] = state.data if state is not None and state.provider == provider else {}
+    extras: dict[str, Any] = kept.get(_EXTRA, {})
     return {
         "role": message.role,
         "content": message.content or None,
-        "tool_calls": [_call(call) for call in message.tool_calls],
-        **(state.data if state is not None and state.provider == provider else {}),
+        "tool_calls": [_call(call, extras.get(call.id)) for call in message.tool_calls],
+        **{name: value for name, value in kept.items() if name != _EXTRA},
     }
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall, extra: object) -> dict[str, Any]:
     function = {"name": fitting_name(call.name), "arguments": _arguments(call)}
-    return {"id": call.id, "type": "function", "function": function}
+    body = {"id": call.id, "type": "function", "function": function}
+    return body if extra is None else {**body, _EXTRA: extra}
 
 
 def _arguments(call: ToolCall) -> str:
@@ -113,6 +118,7 @@ class _CallParts:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
+    extra: object = None
 
     @property
     def whole_arguments(self) -> str:
@@ -182,6 +188,7 @@ class ChatCompletionReader(JsonReader):
             parts = self._parts_of(fragment.get("index"), ident, name)
             parts.id = parts.id or ident
             parts.name = parts.name or name
+            parts.extra = parts.extra or fragment.get(_EXTRA)
             parts.arguments.append(text_of(function.get("arguments") or ""))
 
     def _parts_of(self, index: int | None, ident: str, name: str) -> _CallParts:
@@ -202,21 +209,29 @@ class ChatCompletionReader(JsonReader):
             reason = FinishReason.TOOL_CALLS
         elif self._refused:
             reason = FinishReason.REFUSAL
-        state = self._state() if calls and self._reasoning else ()
+        state = self._state([ready.call.id for ready in calls])
         usage = () if self._usage is None else (self._usage,)
         return (*calls, *state, *usage, Finished(reason))
+
+    def _in_order(self) -> list[_CallParts]:
+        return sorted(self._calls, key=lambda each: each.index)
 
     def _named_calls(self) -> list[ToolCall]:
         ids = CallIds(self._request.messages)
         return [
             ToolCall(id=ids.take(parts.id), name=parts.name, arguments=parts.whole_arguments)
-            for parts in sorted(self._calls, key=lambda each: each.index)
+            for parts in self._in_order()
         ]
 
-    def _state(self) -> tuple[ProviderState]:
-        """Reasoning that led to calls: servers that give it in this field want it with results."""
-        data = {"reasoning_content": "".join(self._reasoning)}
-        return (ProviderState(provider=self._words.provider, data=data),)
+    def _state(self, idents: Sequence[str]) -> Sequence[ProviderState]:
+        """What came with calls and is wanted back with their results, by those that give it."""
+        data: dict[str, Any] = {}
+        if idents and self._reasoning:
+            data["reasoning_content"] = "".join(self._reasoning)
+        pairs = zip(idents, self._in_order(), strict=False)
+        if extras := {ident: parts.extra for ident, parts in pairs if parts.extra}:
+            data[_EXTRA] = extras
+        return (ProviderState(provider=self._words.provider, data=data),) if data else ()
 
 
 def _opens(last: _CallParts, ident: str, name: str, *, is_placed: bool) -> bool:

@@ -16,6 +16,7 @@ from domain.models.ports import (
     ModelErrorKind,
     ModelEvent,
     ModelRequest,
+    ProviderState,
     TokenUsage,
     ToolCall,
     ToolCallReady,
@@ -155,6 +156,23 @@ def test_fragments_of_one_call_stay_together_whatever_ids_and_names_they_repeat(
     found = [calls_of(each) for each in (fresh_ids, repeated, no_index)]
 
     assert found == [[("call_1", "add", '{"a": 1}')]] * 3
+
+
+def test_what_gemini_signs_a_call_with_comes_back_with_the_call() -> None:
+    signed = {"google": {"thought_signature": "c2ln"}}
+    first = {**fragment("add", '{"a": 1}', index=0, id="c1"), "extra_content": signed}
+    second = fragment("add", '{"a": 2}', index=0, id="c2")
+
+    one, two, state, _ = read([first, second])
+
+    assert isinstance(one, ToolCallReady)
+    assert isinstance(two, ToolCallReady)
+    assert isinstance(state, ProviderState)
+    stored = ProviderState(**orjson.loads(orjson.dumps(state)))
+    answer = ChatMessage(role="assistant", tool_calls=(one.call, two.call), provider_state=stored)
+    [sent] = body(ModelRequest(model="m", messages=[answer]))["messages"]
+    assert [call.get("extra_content") for call in sent["tool_calls"]] == [signed, None]
+    assert sent.keys() == {"role", "content", "tool_calls"}
 
 
 def test_whole_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
