@@ -60,7 +60,9 @@ class AnthropicWire(Wire):
         return MessagesReader(request, words)
 
     def cure(self, error: ModelError, request: ModelRequest, /) -> str:
-        """What to do about a name that is refused: the API only repeats it."""
+        """What to do about a name that is refused, which the API only repeats, or a length."""
         if error.status == 404 and request.model in error.message:
             return "There is no such model, or the key may not use it."
+        if error.status == 400 and "maximum allowed number of output tokens" in error.message:
+            return "Give the model a smaller parameter max_tokens."
         return ""

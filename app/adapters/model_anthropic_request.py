@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from app.adapters.model_request import arguments_of, to_json
+from app.adapters.model_request import arguments_of, fitting_name, to_json
 from domain.models.ports import ChatMessage, ModelRequest, ToolCall
 
 MAX_TOKENS = 16_000
@@ -34,6 +34,9 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
         del parameters["thinking"]
     system = _system(request)
     tools = _tools(request)
+    if not tools and "tools" not in parameters:
+        # The API refuses it where no tools are offered.
+        parameters.pop("tool_choice", None)
     messages = _messages(request, provider)
     if cache_control is not None:
         _mark(cache_control, system or tools, messages)
@@ -134,7 +137,7 @@ def _said(message: ChatMessage) -> list[Block]:
     """What a person or a tool said; the API refuses text that is blank."""
     if message.role == "user":
         return _text(message.content)
-    result: Block = {"type": "tool_result", "tool_use_id": _fitting(message.tool_call_id or "")}
+    result: Block = {"type": "tool_result", "tool_use_id": fitting_id(message.tool_call_id or "")}
     if message.content.strip():
         result["content"] = message.content
     if message.failed:
@@ -165,13 +168,13 @@ def _text(text: str) -> list[Block]:
 def _tool_use(call: ToolCall) -> Block:
     return {
         "type": "tool_use",
-        "id": _fitting(call.id),
-        "name": call.name,
+        "id": fitting_id(call.id),
+        "name": fitting_name(call.name),
         "input": arguments_of(call),
     }
 
 
-def _fitting(ident: str) -> str:
+def fitting_id(ident: str) -> str:
     """An id in the letters that this API takes; ids of other providers may hold more."""
     return _BAD_ID.sub("_", ident)
 

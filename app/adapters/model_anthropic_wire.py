@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from app.adapters.model_anthropic_request import prefix_of
+from app.adapters.model_anthropic_request import fitting_id, prefix_of
 from app.adapters.model_http import ErrorWords
 from app.adapters.model_reader import CallIds, JsonReader, text_of
-from app.adapters.model_request import arguments_of
+from app.adapters.model_request import arguments_of, fitting_name
 from domain.models.ports import (
     Finished,
     FinishReason,
@@ -193,7 +193,8 @@ def _whole(block: _Block, calls: Iterator[ToolCall]) -> dict[str, Any]:
         content[block.kind] = "".join(block.text)
     elif block.kind == "tool_use":
         call = next(calls)
-        content |= {"id": call.id, "input": arguments_of(call)}
+        content |= {"id": fitting_id(call.id), "name": fitting_name(call.name)}
+        content["input"] = arguments_of(call)
     elif block.fragments:
         content["input"] = orjson.loads("".join(block.fragments))
     return content

@@ -72,6 +72,8 @@ class OllamaWire(Wire):
             return "Raise OLLAMA_NUM_CTX or the parameter num_ctx, or offer fewer tools."
         if "does not support tools" in said:
             return "Choose a model that calls tools, or give the agent allowedTools: []."
+        if "does not support thinking" in said:
+            return "Choose a model that thinks, or leave the parameter think out."
         if "requires more system memory" in said:
             return "Choose a smaller model, or lower OLLAMA_NUM_CTX."
         if error.kind is ModelErrorKind.UNAVAILABLE and "cannot be reached" in said:

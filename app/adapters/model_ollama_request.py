@@ -11,6 +11,8 @@ TOP_LEVEL = frozenset(
     {"think", "keep_alive", "format", "truncate", "shift", "logprobs", "top_logprobs"}
 )
 """Parameters that stand beside `options`; all others are options of the model."""
+_OF_REQUEST = frozenset({"model", "messages", "stream", "tools", "options"})
+"""Fields that the request itself fills."""
 
 _WORD = re.compile(r"\w+")
 
@@ -37,10 +39,8 @@ def options_of(request: ModelRequest, num_ctx: int) -> dict[str, Any]:
     options: dict[str, Any] = {"num_ctx": num_ctx} if num_ctx else {}
     if isinstance(nested, Mapping):
         options |= cast("Mapping[str, Any]", nested)
-    options |= {
-        name: value for name, value in given.items() if name not in TOP_LEVEL and name != "options"
-    }
-    return options
+    options |= {name: value for name, value in given.items() if name not in TOP_LEVEL}
+    return {name: value for name, value in options.items() if name not in _OF_REQUEST}
 
 
 def _message(message: ChatMessage, provider: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
         del body["stream_options"]
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
-    else:
+    elif "tools" not in body:
         for name in _ONLY_WITH_TOOLS:
             body.pop(name, None)
     return to_json(body)

@@ -32,6 +32,7 @@ from pydantic_ai.usage import RequestUsage
 from app.adapters.model_http import ErrorWords
 from app.adapters.model_providers import NAME
 from app.adapters.model_providers_errors import UNFINISHED
+from app.adapters.model_request import fitting_name
 from domain.models.ports import (
     ChatMessage,
     Finished,
@@ -161,7 +162,7 @@ def _part(message: ChatMessage) -> ModelRequestPart:
     if message.role == "user":
         return UserPromptPart(content=message.content)
     return ToolReturnPart(
-        tool_name=message.tool_name or "",
+        tool_name=fitting_name(message.tool_name or ""),
         content=message.content,
         tool_call_id=message.tool_call_id or "",
         outcome="failed" if message.failed else "success",
@@ -176,7 +177,9 @@ def _answer(message: ChatMessage) -> ModelResponse:
     if message.content:
         parts.append(TextPart(content=message.content))
     parts += [
-        ToolCallPart(tool_name=call.name, args=call.arguments or "{}", tool_call_id=call.id)
+        ToolCallPart(
+            tool_name=fitting_name(call.name), args=call.arguments or "{}", tool_call_id=call.id
+        )
         for call in message.tool_calls
     ]
     return ModelResponse(parts=parts)
@@ -192,6 +195,9 @@ def _kept(message: ChatMessage) -> ModelResponse | None:
         return None
     if not isinstance(kept, ModelResponse):
         return None
+    for part in kept.parts:
+        if isinstance(part, ToolCallPart):
+            part.tool_name = fitting_name(part.tool_name)
     ids = [call.tool_call_id for call in kept.tool_calls]
     return kept if ids == [call.id for call in message.tool_calls] else None
 

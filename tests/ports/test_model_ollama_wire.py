@@ -240,6 +240,7 @@ def test_a_window_that_is_not_known_or_is_the_callers_gives_no_notice(
     ("status", "said", "kind", "cure"),
     [
         (404, "model 'qwen3' not found", ModelErrorKind.REJECTED, "ollama pull qwen3"),
+        (400, '"qwen3" does not support thinking', ModelErrorKind.REJECTED, "parameter think out."),
         (400, "qwen3 does not support tools", ModelErrorKind.REJECTED, "allowedTools: []."),
         (
             400,
