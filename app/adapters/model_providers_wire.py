@@ -20,6 +20,7 @@ from pydantic_ai.messages import (
     ThinkingPart,
     ThinkingPartDelta,
     ToolCallPart,
+    ToolCallPartDelta,
     ToolReturnPart,
     UserPromptPart,
 )
@@ -29,7 +30,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from app.adapters.model_http import ErrorWords
+from app.adapters.model_http import ANSWER_LIMIT_BYTES, ErrorWords
 from app.adapters.model_providers import NAME
 from app.adapters.model_providers_errors import UNFINISHED
 from app.adapters.model_request import fitting_name
@@ -196,7 +197,7 @@ def _kept(message: ChatMessage) -> ModelResponse | None:
     if not isinstance(kept, ModelResponse):
         return None
     for part in kept.parts:
-        if isinstance(part, ToolCallPart):
+        if type(part) is ToolCallPart:
             part.tool_name = fitting_name(part.tool_name)
     ids = [call.tool_call_id for call in kept.tool_calls]
     return kept if ids == [call.id for call in message.tool_calls] else None
@@ -208,6 +209,7 @@ class AnswerReader:
     def __init__(self, words: ErrorWords) -> None:
         self._words = words
         self._response: StreamedResponse | None = None
+        self._size = 0
         self.has_begun = False
         """True once a part of the answer has come, if only a fragment of a call."""
 
@@ -226,7 +228,10 @@ class AnswerReader:
         return self._response is not None and self._response.finish_reason is not None
 
     def read(self, part: ModelResponseStreamEvent) -> ModelEvent | None:
-        """What of the answer is new in this part; calls come with `conclude`."""
+        """What of the answer is new in this part; calls come with `conclude`.
+
+        Raises ModelError for an answer that is too long.
+        """
         new: object = None
         if isinstance(part, PartDeltaEvent):
             new = part.delta
@@ -235,6 +240,9 @@ class AnswerReader:
         else:
             return None
         self.has_begun = True
+        self._size += _length(new)
+        if self._size > ANSWER_LIMIT_BYTES:
+            raise self._bad(f"sent more than {ANSWER_LIMIT_BYTES:,} bytes for one answer.")
         match new:
             case TextPartDelta(content_delta=str(text)) | TextPart(content=text) if text:
                 return TextDelta(text)
@@ -273,6 +281,22 @@ class AnswerReader:
 
     def _bad(self, message: str) -> ModelError:
         return self._words.error(ModelErrorKind.BAD_RESPONSE, message)
+
+
+def _length(new: object) -> int:
+    """Letters of a part, or of what is new in it."""
+    match new:
+        case (
+            TextPartDelta(content_delta=str(text))
+            | TextPart(content=text)
+            | ThinkingPartDelta(content_delta=str(text))
+            | ThinkingPart(content=text)
+            | ToolCallPartDelta(args_delta=str(text))
+            | ToolCallPart(args=str(text))
+        ):
+            return len(text)
+        case _:
+            return 0
 
 
 def _unfinished(answer: ModelResponse) -> str:

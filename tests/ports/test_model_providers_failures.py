@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from app.adapters import model_providers_wire
 from app.adapters.model_http import ModelTimeouts
 from app.adapters.model_providers import ProvidersModelClient
 from domain.models.ports import (
@@ -19,6 +20,7 @@ from domain.models.ports import (
 )
 from tests.ports.acts import (
     Act,
+    Call,
     Cut,
     Done,
     Endless,
@@ -26,6 +28,7 @@ from tests.ports.acts import (
     Finish,
     Hang,
     Raw,
+    Reason,
     Say,
 )
 from tests.ports.model_rig import KEY, PROVIDERS, Waits, collect, failure_of
@@ -299,3 +302,26 @@ async def test_a_request_that_json_cannot_hold_is_rejected_and_not_sent(
 
     assert error.kind is ModelErrorKind.REJECTED
     assert provider.requests == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [Reason("x" * 9000), Call("pay", '{"a": "' + "x" * 9000 + '"}', pieces=9), Endless()],
+    ids=["reasoning", "arguments", "text"],
+)
+async def test_an_answer_that_grows_beyond_all_bounds_is_given_up(
+    provider: ScriptedOpenAI,
+    client: ProvidersModelClient,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Act,
+) -> None:
+    monkeypatch.setattr(model_providers_wire, "ANSWER_LIMIT_BYTES", 8000)
+    provider.script(Say("Hel"), act, Finish(), Done())
+
+    events, error = await collect(client, ASK)
+
+    assert events[0] == TextDelta("Hel")
+    assert error is not None
+    assert error.kind is ModelErrorKind.BAD_RESPONSE
+    assert error.message == "openai-chat sent more than 8,000 bytes for one answer."
+    assert len(provider.requests) == 1
