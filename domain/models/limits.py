@@ -15,6 +15,7 @@ import structlog
 from domain.kernel.background import start_detached
 from domain.kernel.ports import Clock
 from domain.models.ports import (
+    InLine,
     ModelClient,
     ModelError,
     ModelErrorKind,
@@ -88,6 +89,10 @@ class ProviderGate:
         del self._paused[model]
         return 0.0
 
+    def is_open(self, model: str) -> bool:
+        """True when a call that enters now has no need to wait."""
+        return not self._line and self._has_room(model, has_place=False)
+
     async def enter(self, model: str) -> float:
         """Take a place, waiting for it where needed; return the seconds waited.
 
@@ -127,7 +132,7 @@ class ProviderGate:
             self._timer = None
 
     async def _pass(self, waiter: _Waiter) -> float:
-        if not self._line and self._has_room(waiter):
+        if not self._line and self._has_room(waiter.model, has_place=waiter.has_place):
             self._start(waiter)
             return 0.0
         began = self._clock.monotonic()
@@ -158,11 +163,11 @@ class ProviderGate:
             self._active -= 1
         self._admit()
 
-    def _has_room(self, waiter: _Waiter) -> bool:
-        if self.pause_s(waiter.model) > 0:
+    def _has_room(self, model: str, *, has_place: bool) -> bool:
+        if self.pause_s(model) > 0:
             return False
         concurrency = self._limits.concurrency
-        if not waiter.has_place and concurrency is not None and self._active >= concurrency:
+        if not has_place and concurrency is not None and self._active >= concurrency:
             return False
         return self._room_in_s() <= 0
 
@@ -189,7 +194,7 @@ class ProviderGate:
                 continue
             if self.pause_s(waiter.model) > LONGEST_PAUSE_S:
                 waiter.admitted.set_exception(self.refusal(waiter.model))
-            elif self._has_room(waiter):
+            elif self._has_room(waiter.model, has_place=waiter.has_place):
                 self._start(waiter)
                 waiter.admitted.set_result(None)
             else:
@@ -234,14 +239,20 @@ class GatedModelClient:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask when it is this call's turn; see ModelClient.
 
-        A pause that is under way is told as RetryScheduled, with the call's first try to come.
+        A wait is told as InLine at both its ends, and a pause that is under way as RetryScheduled
+        besides, with the call's first try to come.
         """
         gate, model = self._gate, request.model
+        waits = not gate.is_open(model)
+        if waits:
+            yield InLine(is_over=False)
         rest_s = gate.pause_s(model)
         if TOLD_PAUSE_S <= rest_s <= LONGEST_PAUSE_S:
             yield RetryScheduled(attempt=1, delay_s=rest_s, error=gate.refusal(model))
         waited_s = await gate.enter(model)
         try:
+            if waits:
+                yield InLine(is_over=True)
             if waited_s >= LONG_WAIT_S:
                 yield ModelNotice(
                     f"Waited {waited_s:.0f} s for a turn at {self.name}, whose calls are limited."

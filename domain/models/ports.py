@@ -116,6 +116,13 @@ class RetryScheduled:
     error: "ModelError"
 
 
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """The call waits for its turn, and nobody is asked until `is_over` says that it came."""
+
+    is_over: bool
+
+
 class FinishReason(StrEnum):
     """Why the model stopped."""
 
@@ -143,6 +150,7 @@ ModelEvent = (
     | ModelNotice
     | ProviderState
     | RetryScheduled
+    | InLine
     | Finished
 )
 

@@ -7,6 +7,7 @@ import structlog
 from domain.kernel.validation import storable
 from domain.models.ports import (
     Finished,
+    InLine,
     ModelEvent,
     ModelNotice,
     ProviderState,
@@ -41,6 +42,8 @@ class Asking:
     is_counted: bool = False
     tries: int = 1
     """Requests made for it."""
+    is_in_line: bool = False
+    """True while it waits for its turn, so that nobody was asked yet."""
 
     def take(self, event: ModelEvent) -> None:
         """Keep an event that watchers are not sent as it comes."""
@@ -55,6 +58,8 @@ class Asking:
                 log.warning("model.notice", message=message)
             case ProviderState():
                 self.state = event
+            case InLine():
+                self.is_in_line = not event.is_over
             case Finished():
                 self.finished = event
             case _:

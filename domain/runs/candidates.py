@@ -84,16 +84,13 @@ class Choice:
     """Of every model that failed, with its label."""
     tries: int = 0
     """Requests that were made in vain for the answer that is wanted now."""
+    lost_steps: int = 0
+    """Model steps that came to nothing, since another model or worker went on."""
 
     @property
     def model(self) -> Candidate:
         """The model to ask."""
         return self.candidates[self.place]
-
-    @property
-    def lost_steps(self) -> int:
-        """Steps of models that failed."""
-        return len(self.failures)
 
     def move_on(self, failure: RunFailure) -> bool:
         """Note the failure; false when no other model may be asked after it."""
@@ -101,6 +98,7 @@ class Choice:
         if failure.code not in FALLBACK_CODES or self.place + 1 >= len(self.candidates):
             return False
         self.place += 1
+        self.lost_steps += 1
         return True
 
     def follow(self, past: Sequence[PastStep]) -> None:
@@ -108,7 +106,13 @@ class Choice:
         for step in past:
             if step.kind != StepKind.MODEL_CALL:
                 continue
-            self.place = self._place_of(step)
+            place = self._place_of(step)
+            self.place = self.place if place is None else place
+            if step.status == StepStatus.SUCCEEDED:
+                self.tries = 0
+                continue
+            self.tries += 1
+            self.lost_steps += 1
             if step.status == StepStatus.FAILED:
                 failure = RunFailure(
                     code=step.error_code or RunErrorCode.MODEL_UNAVAILABLE,
@@ -116,24 +120,26 @@ class Choice:
                     retryable=bool(step.error_retryable),
                 )
                 self.failures.append((f"{step.provider}:{step.name}", failure))
-                self.place = min(self.place + 1, len(self.candidates) - 1)
+                if place is not None:
+                    self.place = min(place + 1, len(self.candidates) - 1)
 
-    def _place_of(self, step: PastStep) -> int:
-        """Look for the step's model from here on; another process may know fewer models."""
+    def _place_of(self, step: PastStep) -> int | None:
+        """Look for the step's model from here on; this process may not know it."""
         for place in range(self.place, len(self.candidates)):
             candidate = self.candidates[place]
             if (candidate.provider, candidate.name) == (step.provider, step.name):
                 return place
-        return self.place
+        return None
 
     def final(self, failure: RunFailure) -> RunFailure:
         """What ends the run: the last failure, and how every model before it failed."""
         if len(self.failures) < 2:
             return failure
         parts = [f"{label}: {_short(each.message)}" for label, each in self.failures]
+        count = f"All {len(parts)}" if self.place + 1 >= len(self.candidates) else len(parts)
         return RunFailure(
             code=failure.code,
-            message=f"All {len(parts)} models failed. {' | '.join(parts)}",
+            message=f"{count} models failed. {' | '.join(parts)}",
             retryable=any(each.retryable for _, each in self.failures),
         )
 

@@ -105,7 +105,9 @@ class RunEngine:
         data = {"status": RunStatus.CANCELLED, "output": work.partial, "usage": usage}
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         end = RunEnd(status=RunStatus.CANCELLED, output=work.partial, reason=reason)
-        await self._journal.end(work, end, self._messages.partial(work), drafts)
+        statements = self._broken_off(work, StepStatus.CANCELLED, now_us)
+        statements += self._messages.partial(work)
+        await self._journal.end(work, end, statements, drafts)
 
     def _rest_s(self, work: Work, turn: Turn) -> float:
         spent_us = self._clock.now_us() - work.claim.started_at
@@ -132,7 +134,7 @@ class RunEngine:
             work.count_call()
             work.keep_text()
             statements.append(self._void(found.voided))
-            drafts.append(self._retrying(work, found.voided))
+            drafts.append(self._retrying(work, turn, found.voided))
         if not found.open_calls:
             return await self._begin_step(work, turn, statements, drafts)
         await self._journal.progress(work, statements, drafts)
@@ -144,12 +146,12 @@ class RunEngine:
             (step_id, StepStatus.CANCELLED, self._clock.now_us()),
         )
 
-    def _retrying(self, work: Work, voided: str) -> EventDraft:
+    def _retrying(self, work: Work, turn: Turn, voided: str) -> EventDraft:
         failure = RunFailure(
             code=RunErrorCode.WORKER_LOST, message="The worker was lost.", retryable=True
         )
         data = {
-            "attempt": work.claim.attempt,
+            "attempt": turn.choice.tries + 1,
             "delayMs": 0,
             "error": failure.as_json(),
             "voidedStepId": voided,
@@ -212,16 +214,10 @@ class RunEngine:
         }
         now_us = self._clock.now_us()
         drafts.append(work.draft(EventType.RETRYING, data, now_us))
-        ended = end_model_step(
-            asking.step_id,
-            replace(answer_of(asking), calls=()),
-            now_us,
-            status=StepStatus.FAILED,
-            failure=failure,
-        )
+        ended = self._broken_off(work, StepStatus.FAILED, now_us, failure)
         # Before the write: a run that is cancelled in it has no part of a text that is void.
         work.keep_text()
-        step = await self._begin_step(work, turn, [ended], drafts)
+        step = await self._begin_step(work, turn, ended, drafts)
         log.warning(
             "run.fell_back", run_id=work.run_id, model=choice.model.label, code=failure.code
         )
@@ -235,7 +231,7 @@ class RunEngine:
         """End the run unless its calls and the model's next word still fit."""
         self._check_spent(work, turn)
         limits = turn.limits
-        # Of the models that failed before another one went on, no step is counted.
+        # Of calls after which another model or worker went on, no step is counted.
         if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
             self._fail(
                 RunErrorCode.LIMIT_REACHED,
@@ -312,18 +308,8 @@ class RunEngine:
         now_us = self._clock.now_us()
         data = {"status": status, "output": work.partial, "error": failure.as_json()}
         drafts.append(work.draft(EventType.RUN_FAILED, data, now_us))
-        statements: list[Statement] = []
-        if work.asking is not None:
-            kind = StepStatus.TIMED_OUT if status is RunStatus.TIMED_OUT else StepStatus.FAILED
-            statements.append(
-                end_model_step(
-                    work.asking.step_id,
-                    replace(answer_of(work.asking), calls=()),
-                    now_us,
-                    status=kind,
-                    failure=of_step or failure,
-                )
-            )
+        kind = StepStatus.TIMED_OUT if status is RunStatus.TIMED_OUT else StepStatus.FAILED
+        statements = self._broken_off(work, kind, now_us, of_step or failure)
         statements += self._messages.partial(work)
         end = RunEnd(status=status, output=work.partial, failure=failure)
         await self._journal.end(work, end, statements, drafts)
@@ -331,6 +317,17 @@ class RunEngine:
         in_its_words = failure.code in (RunErrorCode.MODEL_REFUSED, RunErrorCode.TOOL_FAILED)
         reason = None if in_its_words else failure.message
         log.warning("run.failed", run_id=work.run_id, code=failure.code, reason=reason)
+
+    @staticmethod
+    def _broken_off(
+        work: Work, status: StepStatus, now_us: int, failure: RunFailure | None = None
+    ) -> list[Statement]:
+        """Record how far the model call under way came, if there is one."""
+        if work.asking is None:
+            return []
+        came = replace(answer_of(work.asking), calls=())
+        ended = end_model_step(work.asking.step_id, came, now_us, status=status, failure=failure)
+        return [ended]
 
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:

@@ -147,7 +147,7 @@ class Work:
         return self.asking
 
     def count_call(self, *, is_billed: bool = True) -> None:
-        """Count the model call under way once, whole or broken off.
+        """Count the model call under way once, whole or broken off; not one that was never made.
 
         `is_billed` is false for a request that the provider turned away.
         """
@@ -155,6 +155,9 @@ class Work:
         if asking is None or asking.is_counted:
             return
         asking.is_counted = True
+        if asking.is_in_line:
+            asking.cost = 0
+            return
         told = asking.usage or TokenUsage()
         self.offline = self.offline and asking.is_offline
         asking.cost = asking.cost_of(told, is_billed=is_billed)

@@ -10,6 +10,7 @@ from domain.models.limits import GatedModelClient, ProviderGate, ProviderLimits
 from domain.models.ports import (
     Finished,
     FinishReason,
+    InLine,
     ModelError,
     ModelErrorKind,
     ModelEvent,
@@ -43,7 +44,7 @@ class Desk:
 
     async def _collect(self, request: ModelRequest) -> list[ModelEvent]:
         async with aclosing(self.client.stream(request)) as events:
-            return [event async for event in events]
+            return [event async for event in events if not isinstance(event, InLine)]
 
     async def move(self, seconds: float) -> None:
         """Let time pass, and all who wake come as far as they can."""
@@ -242,6 +243,25 @@ async def test_tries_within_a_call_count_for_the_minute(made: list[Desk]) -> Non
     assert not second.done()
     await desk.move(60)
     assert (await second)[-1] == DONE
+
+
+async def test_a_call_says_that_it_waits_and_when_its_turn_came(made: list[Desk]) -> None:
+    desk, gate = desk_of(made, concurrency=1), Gate()
+    desk.model.script([gate], [DONE])
+    first = await desk.begin()
+    told: list[ModelEvent] = []
+
+    async def wait() -> None:
+        async with aclosing(desk.client.stream(ASK)) as events:
+            told.extend([event async for event in events])
+
+    second = asyncio.create_task(wait())
+    await settled()
+    gate.opened.set()
+    await second
+
+    assert told == [InLine(is_over=False), InLine(is_over=True), DONE]
+    assert await first == []
 
 
 async def test_a_gate_without_bounds_lets_everything_through(made: list[Desk]) -> None:

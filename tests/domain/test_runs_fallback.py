@@ -371,3 +371,12 @@ async def test_a_model_that_nobody_provides_is_refused_when_the_run_is_accepted(
     )
     assert own.value.path == ("model", "provider")
     assert await world.database.fetch("SELECT count(*) FROM run") == [(0,)]
+
+
+async def test_models_that_were_not_asked_did_not_fail(world: RunWorld) -> None:
+    world.model.script([AWAY])
+    spare_of(world).script([ModelError(ModelErrorKind.REFUSED, "No.")])
+
+    row = await run_off(world, await accept(world, "spare:s1", "spare:s2"))
+
+    assert row.error_message == ("2 models failed. scripted:m1: scripted is away. | spare:s1: No.")
