@@ -1,8 +1,7 @@
 """`gob run`: options, whom to ask, and how to show it."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -89,9 +88,12 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
     machine; where none answers, this process does the work itself.
     """
     from app.cli.run.order import RunOrder, check_stdin_once, read_inputs, read_instruction
+    from app.cli.run.output import open_streams
     from app.cli.run.whom import Whom
     from app.settings import load_settings
 
+    # First of all: what is refused has to be said somewhere too.
+    output, errors = open_streams(as_json=as_json)
     settings = load_settings()
     check_stdin_once(instruction, inputs or ())
     order = RunOrder(
@@ -103,36 +105,35 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
         timeout_s=timeout,
     )
     whom = Whom(server=(server or "").rstrip("/"), key_file=key_file, is_embedded=embedded)
-    work = _carry_out(settings, order, whom.checked(settings), as_json=as_json)
+    view = _view(output, errors, as_json=as_json)
+    work = _carry_out(settings, order, whom.checked(settings), view)
     # What goes wrong with the run is shown as its events tell it; log lines would say it again.
     raise typer.Exit(run(work, log_level="ERROR"))
 
 
-async def _carry_out(
-    settings: "Settings", order: "RunOrder", whom: "Whom", *, as_json: bool
-) -> "Exit":
+async def _carry_out(settings: "Settings", order: "RunOrder", whom: "Whom", view: "View") -> "Exit":
     from app.cli.run.following import Stops, follow, heard_signals, leave_at_once
     from app.cli.run.whom import desk_for
 
-    values, view, stops = order.values(), _view(as_json=as_json), Stops()
+    values, stops = order.values(), Stops()
     with heard_signals(stops, lambda: leave_at_once(view)):
         async with desk_for(settings, whom, view.note) as desk:
             return await follow(desk, values, view, stops=stops, timeout_s=order.timeout_s)
 
 
-def _view(*, as_json: bool) -> "View":
+def _view(output: "TextIO", errors: "TextIO", *, as_json: bool) -> "View":
     from app.cli.run.screen import Screen
     from app.cli.run.views import JsonView, PeopleView
 
     if as_json:
-        return JsonView(sys.stdout, sys.stderr)
+        return JsonView(output, errors)
     from rich.console import Console
 
     # Rich knows what terminals and their users wish for: TERM, NO_COLOR and the like.
     terminal = Console(stderr=True)
     screen = Screen(
-        sys.stdout,
-        sys.stderr,
+        output,
+        errors,
         is_dumb=terminal.is_dumb_terminal,
         has_color=not terminal.no_color,
     )

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app.cli.run.desk import Json, LostSightError, RunDesk
+from app.cli.run.output import drop_unwritable
 from app.cli.run.views import View
 from domain.kernel.errors import GobError
 
@@ -17,7 +17,7 @@ TICK_S = 0.12
 AGAIN_S = 1.0
 GRACE_S = 3.0
 """How much longer than --timeout this side waits: the run's own limit goes first."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Exit(IntEnum):
@@ -56,29 +56,36 @@ class Stops:
 
 @contextmanager
 def heard_signals(stops: Stops, leave: Callable[[], None]) -> Generator[None]:
-    """Take Ctrl-C and SIGTERM as a wish to stop, and a second one as leave to go at once."""
+    """Take Ctrl-C and SIGTERM as a wish to stop, and a second one as leave to go at once.
+
+    A terminal that is closed wishes the same, as often as it says so; `nohup` keeps it silent.
+    """
     loop = asyncio.get_running_loop()
     heard: list[signal.Signals] = []
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in _SIGNALS if not (is_deaf and number is signal.SIGHUP)]
 
     def hear(number: signal.Signals) -> None:
-        if heard:
+        if heard and number is not signal.SIGHUP:
             leave()
         heard.append(number)
         stops.ask("Ctrl-C" if number is signal.SIGINT else number.name)
 
-    for number in _SIGNALS:
+    for number in numbers:
         loop.add_signal_handler(number, hear, number)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 
 def leave_at_once(view: View) -> None:
     """End the process here and now; a run that was begun is somebody else's from now on."""
-    view.close()
-    os._exit(Exit.CANCELLED)
+    try:
+        view.close()
+    finally:
+        os._exit(Exit.CANCELLED)
 
 
 async def follow(
@@ -103,8 +110,9 @@ async def follow(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             view.close()
+        drop_unwritable()
 
 
 async def _watched(desk: RunDesk, run: Json, view: View, stops: Stops) -> Exit:
@@ -122,13 +130,26 @@ async def _watched(desk: RunDesk, run: Json, view: View, stops: Stops) -> Exit:
     except (LostSightError, GobError) as error:
         view.note(f"{error} The run {run_id} may go on without being watched.")
         return Exit.LOST_SIGHT
-    except BrokenPipeError:
-        with suppress(LostSightError, GobError):
-            await desk.cancel(run_id, "Nobody read its output any more.")
-        _drop_output()
-        return Exit.CANCELLED
+    except OSError as error:
+        return await _unheard(desk, run_id, view, error)
     status = run["status"]
     return Exit.TIMED_OUT if stops.is_timeout and status == "CANCELLED" else _EXITS[status]
+
+
+async def _unheard(desk: RunDesk, run_id: str, view: View, error: OSError) -> Exit:
+    """Stop a run whose output cannot be written, since nobody will know what it says."""
+    is_left = isinstance(error, BrokenPipeError)
+    why = "Nobody read its output any more." if is_left else "Its output could not be written."
+    with suppress(LostSightError, GobError):
+        await desk.cancel(run_id, why)
+    drop_unwritable()
+    if is_left:
+        return Exit.CANCELLED
+    with suppress(OSError):
+        view.note(
+            f"The output cannot be written: {error.strerror}. The run {run_id} was told to stop."
+        )
+    return Exit.FAILED
 
 
 async def _stop_when_asked(desk: RunDesk, run_id: str, view: View, stops: Stops) -> None:
@@ -141,7 +162,9 @@ async def _stop_when_asked(desk: RunDesk, run_id: str, view: View, stops: Stops)
             return await desk.cancel(run_id, stops.reason)
         except (LostSightError, GobError) as error:
             if not is_told:
-                view.note(f"The order to stop does not get through yet. {error}")
+                # Whether anybody reads this or not, the run has to be stopped.
+                with suppress(OSError):
+                    view.note(f"The order to stop does not get through yet. {error}")
             is_told = True
         await asyncio.sleep(AGAIN_S)
 
@@ -150,10 +173,3 @@ async def _tick(view: View) -> None:
     while True:
         await asyncio.sleep(TICK_S)
         view.tick()
-
-
-def _drop_output() -> None:
-    """Send what is still to be written to nobody, whose reader has left."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
