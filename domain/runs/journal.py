@@ -33,6 +33,12 @@ UPDATE run_step SET status = $2, finished_at = $3 WHERE run_id = $1 AND status =
 
 TAKE_ORDERS = "UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND taken_at IS NULL"
 
+# On PostgreSQL each statement is a round trip.
+POSTGRES_CLOSE = f"""
+WITH closed AS ({CLOSE_STEPS}) UPDATE run_order SET taken_at = $3
+WHERE run_id = $1 AND taken_at IS NULL
+"""
+
 RELEASE = """
 UPDATE run SET lease_owner = NULL, lease_until = NULL, due_at = $4, hints = 0
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
@@ -90,15 +96,23 @@ class Journal:
             (*self._fence(work), *self._usage(work), *end.columns(), now_us),
             must_match=True,
         )
-        close = Statement(CLOSE_STEPS, (work.run_id, "CANCELLED", now_us))
-        orders = Statement(TAKE_ORDERS, (work.run_id, now_us))
         endings = [ending.at_end(work, end, now_us) for ending in self._endings]
         told = [ending for ending in endings if ending is not None]
         more = [statement for ending in told for statement in ending.statements]
         later = [draft for ending in told for draft in ending.drafts]
-        await self._write(work, [fenced, *statements, close, orders, *more], [*drafts, *later])
+        closing = self._closing(work, now_us)
+        await self._write(work, [fenced, *statements, *closing, *more], [*drafts, *later])
         for ending in told:
             ending.committed()
+
+    def _closing(self, work: Work, now_us: int) -> list[Statement]:
+        """End what a run leaves open: steps that still run, and orders that come too late."""
+        if self._database.dialect == "postgres":
+            return [Statement(POSTGRES_CLOSE, (work.run_id, "CANCELLED", now_us))]
+        return [
+            Statement(CLOSE_STEPS, (work.run_id, "CANCELLED", now_us)),
+            Statement(TAKE_ORDERS, (work.run_id, now_us)),
+        ]
 
     async def release(self, work: Work) -> None:
         """Hand the run back, due at once; not counted as a lost lease."""
