@@ -10,7 +10,7 @@ from domain.models.explicit import Declined, Step
 from domain.models.literals import Reading
 from domain.models.matching import IndexedTool, Match, ToolIndex
 from domain.models.moments_spoken import moments_in
-from domain.models.mood import Mood, core_start, is_open_question, is_verb, mood_of
+from domain.models.mood import Mood, core_start, is_open_question, is_verb, mood_of, tells
 from domain.models.numbers_spoken import numbers_in
 from domain.models.parameters import Kind
 from domain.models.ports import ToolSpec
@@ -23,6 +23,7 @@ from domain.models.wording import (
     is_conditional,
     is_negated,
     is_report,
+    is_timed,
     stem,
     stems,
     synonyms,
@@ -31,11 +32,12 @@ from domain.models.wording import (
 
 _CLEAR_SCORE = 0.5
 _STRONG_EVIDENCE = 0.8
-_TELLING = frozenset({Kind.SUM, Kind.URL, Kind.UNIT, Kind.MOMENT, Kind.PATH})
+_TELLING = frozenset({Kind.SUM, Kind.URL, Kind.UNIT, Kind.MOMENT, Kind.PATH, Kind.CHOICE})
 """Kinds of values that speak for a tool without any of its words."""
 _MOST_UNEXPLAINED = 2
 _LEFT_VALUE = 0.5
 """What a quote or a JSON value speaks against a tool that has no use for it."""
+_LEFT_WORD = 0.1
 _LED_SCORE = 0.3
 _SOME_EVIDENCE = 0.5
 _SOME_SCORE = 0.2
@@ -51,6 +53,10 @@ def plain_step(
     candidates = _candidates(clause, index, scene, among)
     nearest = [each.match.tool.spec for each in candidates[:3]]
     spoken = spoken_of(clause)
+    if is_timed(spoken):
+        scheduler = next((each.spec for each in index.tools if each.schedules), None)
+        message = f"{quoted(clause)} speaks of something later, but not clearly of when and what"
+        raise Declined(message, nearest if scheduler is None else [scheduler])
     if is_negated(spoken) or is_conditional(spoken):
         message = f"conditions and negations are beyond me: {quoted(clause)}"
         raise Declined(message, nearest)
@@ -103,6 +109,8 @@ class _Candidate:
     leads: bool
     """True when the clause begins with a word of the tool's name."""
     is_open_question: bool
+    is_small_talk: bool
+    """True when a moment is mentioned where nothing is asked."""
     overlooks_verb: bool
     """True when the verb of the clause is nothing that the tool is known for."""
     is_known: bool
@@ -128,7 +136,7 @@ class _Candidate:
         most = _MOST_UNEXPLAINED if is_shown else 1
         wants_more = self.overlooks_verb or bool((ACTIONS | SENDING) & set(self.unexplained))
         overlooked = len(self.unexplained) > most or wants_more
-        if self.is_open_question and not self.match.named:
+        if not self.match.named and (self.is_open_question or self.is_small_talk):
             return False
         if self.filling.missing or not strong or overlooked or self.score < self._least:
             return False
@@ -201,8 +209,12 @@ def _candidate(
     return _Candidate(
         match=match,
         filling=filling,
-        score=match.score + filling.evidence - _LEFT_VALUE * filling.left_values,
+        score=match.score
+        + filling.evidence
+        - _LEFT_VALUE * filling.left_values
+        - _LEFT_WORD * len(left),
         unexplained=left,
+        is_small_talk=bool(left) and Kind.MOMENT in tool.shapes and tells(spoken_of(clause)),
         overlooks_verb=is_overlooked,
         leads=stem(lead) in tool.name_stems
         or (not filling.missing and bool(synonyms(stem(lead)) & tool.name_stems)),

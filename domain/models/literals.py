@@ -3,6 +3,7 @@
 A `Reading` hands each out once, so that two arguments never share a value.
 """
 
+import ast
 import json
 import re
 from copy import copy
@@ -39,6 +40,8 @@ _OPENING = re.compile(
     r"|(?P<bracket>[\[{])",
     re.DOTALL,
 )
+_MOST_CLOSINGS = 20
+_LONGEST_PYTHON = 10_000
 _TAKEN = "\0"
 _MOST_BROKEN_BRACKETS = 50
 
@@ -162,8 +165,28 @@ def _json_literal(text: str, bracket: re.Match[str]) -> Literal | None:
     try:
         value, end = json_at(text, start)
     except (ValueError, RecursionError):
-        return None
+        found = _python_literal(text, start)
+        if found is None:
+            return None
+        value, end = found
     return Literal(start=start, end=end, value=value)
+
+
+def _python_literal(text: str, start: int) -> tuple[Any, int] | None:
+    """An object or list written as in Python, in single quotes; None if there is none."""
+    if not re.match(r"[\[{]\s*'", text[start : start + 20]):
+        return None
+    closing = "]" if text[start] == "[" else "}"
+    end = text.find(closing, start)
+    for _ in range(_MOST_CLOSINGS):
+        if end < 0 or end - start > _LONGEST_PYTHON:
+            return None
+        try:
+            value = ast.literal_eval(text[start : end + 1])
+            return json.loads(json.dumps(value)), end + 1
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            end = text.find(closing, end + 1)
+    return None
 
 
 def json_at(text: str, start: int) -> tuple[Any, int]:

@@ -41,7 +41,8 @@ _UNIT = (
     r"(?:\u00b0\s?[CF]\b|\u00b0|[A-Za-z][A-Za-z\u00b2\u00b3]*[23]?(?:/[A-Za-z]+)?"
     r"(?:[\s-](?:per\s+)?(?!to\b|in\b|into\b|as\b|and\b|are\b|is\b|from\b)[A-Za-z]+){0,2})"
 )
-_NUMBER = MEASURE.pattern.replace("(?P<written>", "(?:").replace("(?P<spoken>", "(?:")
+_PLAIN_NUMBER = MEASURE.pattern.replace("(?P<written>", "(?:").replace("(?P<spoken>", "(?:")
+_NUMBER = rf"(?:(?<![\w.])\d+\s?/\s?\d+|(?:minus\s+)?(?:{_PLAIN_NUMBER}))"
 _PAIR = re.compile(
     rf"(?P<number>{_NUMBER}|(?:an?|one|half\s+an?)(?=\s))\s*-?\s*"
     rf"(?P<unit>{_UNIT})\s*(?:=|equals?|is|are)?\s*(?:to|in|into|as|how\s+many|how\s+much)\s+(?:the\s+)?(?P<to>{_UNIT})",
@@ -148,6 +149,11 @@ def conversion_in(text: str, *, has_earlier: bool = False) -> SpokenConversion |
 
 
 def _number(text: str) -> float:
+    if text.lower().startswith("minus"):
+        return -_number(text[5:].strip())
+    parts = [part.strip() for part in text.split("/")]
+    if len(parts) == 2 and float(parts[1]):
+        return int(parts[0]) / int(parts[1])
     match = MEASURE.fullmatch(text.strip())
     if match is not None:
         return value_of(match)

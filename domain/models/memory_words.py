@@ -78,7 +78,8 @@ _PERSONAL = re.compile(
     _I | re.DOTALL,
 )
 _NOT_PERSONAL = re.compile(
-    r"\b(?:you|should|could|would|can|may|workspace|files?|folders?|convert|calculate)\b", _I
+    r"\b(?:you|if|happens|should|could|would|can|may|workspace|files?|folders?|convert|calculate)\b",
+    _I,
 )
 _ABOUT_LEAD = re.compile(r"^(?:(?:anything|something|everything)\s+about|about|the|a|an)\s+", _I)
 
@@ -129,7 +130,8 @@ def memory_in(clause: str) -> SpokenMemory | None:
     if kind is None and tail is not None and tail.start() >= at:
         kind, end = _kind(tail["kind"]), tail.start()
     content = _bare_content(clause[at:end])
-    if not content:
+    is_asked_politely = clause.rstrip().endswith("?")
+    if not content or is_hedged(bare) or (is_asked_politely and " " not in content):
         return None
     return SpokenMemory(content=content, kind=kind, metadata=metadata)
 

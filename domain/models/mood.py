@@ -56,7 +56,7 @@ _NEGATION = re.compile(
 _HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|some\s*day|sometime|might|not\s+sure|not\s+yet|wonder(?:ing)?|"
     r"thinking\s+(?:of|about)|considering|for\s+example|e\.g|pretend|hypothetical(?:ly)?|"
-    r"would\s+be|would\s+have|dry[\s-]run)\b",
+    r"would\s+be|would\s+have|if\s+(?:i|we|you|he|she|they)\s+(?:asked|told|wanted|were|said|had|would|needed)|dry[\s-]run)\b",
     _I,
 )
 _TELLING = re.compile(
@@ -78,7 +78,7 @@ _OBJECT = re.compile(
     _I,
 )
 _FORBIDS = re.compile(
-    r"(?:do\s+not|don['\u2019]?t|never|avoid|no)\b"
+    r"(?:do\s+not|don['\u2019]?t|never|avoid|no|stop\s+\w+ing|quit\s+\w+ing)\b"
     r"|(?:cancel|delete|remove|stop|pause|resume|disable|postpone|move|change|reschedule|edit|update|skip"
     r"|undo|forget|ignore|clear|abort|kill|end)\s+(?:[a-z'\u2019]+\s+){0,4}?(?:reminders?|tasks?|schedules?|alarms?|jobs?|timers?|events?|appointments?|runs?|cron\w*)\b",
     _I,
@@ -127,6 +127,9 @@ _READS = re.compile(
     r"|what(?:['\u2019]?s|\s+is)\s+in|what\s+does|can\s+i\s+see|let\s+me\s+see)\b",
     _I,
 )
+
+
+_SUBJECT = re.compile(r"\b(?:i|we|he|she|they|my|our|his|her|it|the|is|was|will)\b", _I)
 
 
 class Mood(Enum):
@@ -193,6 +196,13 @@ def mood_of(bare: str) -> Mood:
     if _INNER_CONDITION.search(said):
         return Mood.CONDITION
     return Mood.TELLS if _HEDGE.search(bare) else Mood.ASKS
+
+
+def tells(bare: str) -> bool:
+    """True for a sentence about somebody or something that neither asks nor orders."""
+    if mood_of(bare) is Mood.QUESTION or is_imperative(bare):
+        return False
+    return _SUBJECT.search(bare) is not None
 
 
 def is_hedged(bare: str) -> bool:

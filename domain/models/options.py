@@ -10,8 +10,15 @@ from domain.models.literals import MOMENT
 from domain.models.moments_spoken import moments_in
 from domain.models.numbers_spoken import number_of, numbers_in
 from domain.models.parameters import Kind, Parameter
+from domain.models.times_spoken import minutes_at
 from domain.models.wording import stem, words
 
+_ODD_SPAN = re.compile(
+    r"\b(?:half\s+an?\s+hour|(?:a\s+)?quarter\s+of\s+an\s+hour|\d+\.\d+\s*(?:hours?|days?|h\b)"
+    r"|(?:an?|one|two|three|\d+)\s+(?:hours?\s+and\s+(?:a\s+half|\d+\s+min|[a-z]+\s+min)|and\s+a\s+half\s+hours?)"
+    r"|\d+\s*h(?:ours?)?\s+\d+\s*m)",
+    re.IGNORECASE,
+)
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 _SINGLE = re.compile(
     r"\b(?P<count>a\s+couple\s+of|an?|one|another)\s+(?:second|minute|hour|day|week|fortnight|month|year)s?\b",
@@ -119,6 +126,8 @@ def take_number(draft: Draft, parameter: Parameter) -> float | None:
     reading = draft.reading
     if (bounded := _take_bound(draft, parameter)) is not None:
         return bounded
+    if (minutes := _take_minutes(draft, parameter)) is not None:
+        return minutes
     free = list(numbers_in(_without_days(draft)))
     counts = bool(_COUNTS & set(parameter.words)) and len(free) == 1
     if not free and parameter.required and parameter.kind is Kind.INTEGER:
@@ -132,6 +141,23 @@ def take_number(draft: Draft, parameter: Parameter) -> float | None:
     value = int(first.value) if parameter.kind is Kind.INTEGER else first.value
     goes_back = "negative" in parameter.description.lower()
     return -value if goes_back and value > 0 and _BACKWARDS.search(reading.bare) else value
+
+
+def _take_minutes(draft: Draft, parameter: Parameter) -> int | None:
+    """ "An hour and a half" and "1.5 hours" count in minutes, where minutes can be counted."""
+    unit = next((each for each in draft.parameters if "minutes" in each.choices), None)
+    if unit is None or not parameter.required or parameter.kind is not Kind.INTEGER:
+        return None
+    text = draft.reading.text
+    match = _ODD_SPAN.search(text)
+    found = None if match is None else minutes_at(text, match.start())
+    if match is None or found is None:
+        return None
+    minutes, end = found
+    draft.reading.take_span(match.start(), end)
+    draft.values[unit.name] = "minutes"
+    goes_back = "negative" in parameter.description.lower() and _BACKWARDS.search(text)
+    return -minutes if goes_back else minutes
 
 
 def _without_days(draft: Draft) -> str:

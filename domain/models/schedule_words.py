@@ -183,11 +183,12 @@ def _ordered(clause: str, opening: _Opening, phrases: Sequence[When], end: int) 
     said = _DANGLING.sub("", rest).strip(" ,;:")
     if opening.keeps_verb:
         verb = clause[opening.start : opening.end]
+        verb += ":" if clause[opening.end : end].lstrip().startswith(":") else ""
         return chosen, f"{verb} {said}".strip() if said else "", name or _reminder_name(said), bound
     instruction = _unwrapped(_base_form(_CONNECTOR.sub("", said), said))
     if opening.reminds and instruction:
-        joint = "" if _CONNECTOR.match(said) is None else "to "
-        instruction = f"remind me {joint}{instruction}" if joint else f"remind me: {instruction}"
+        joint = re.match(r"(?:to|about|of|that)\b", said, _I)
+        instruction = f"remind me{':' if joint is None else f' {joint[0]}'} {instruction}"
     return chosen, instruction, name or (_reminder_name(said) if opening.reminds else None), bound
 
 

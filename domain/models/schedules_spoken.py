@@ -43,7 +43,7 @@ _WEEKDAYS = re.compile(
 )
 _SPAN_OF_DAYS = re.compile(rf"({WEEKDAY})s?\s*(?:-|\u2013|to|through|till|until)\s*({WEEKDAY})", _I)
 _MONTH_DAYS = re.compile(
-    rf"(?:on\s+)?(?:(?P<every>every|each)\s+month\s+)?(?:on\s+)?the\s+(?P<days>(?:{ORDINAL}|last)"
+    rf"(?:on\s+)?(?:(?P<every>every|each)\s+month\s+)?(?:on\s+)?(?:the|(?P<each>every|each))\s+(?P<days>(?:{ORDINAL}|last)"
     rf"(?:\s*(?:,|and|,\s*and)\s*(?:the\s+)?(?:{ORDINAL}|last))*)(?:\s+day)?"
     r"(?P<of>\s+(?:of|in)\s+(?:every|each|the|a)\s+month)?\b"
     rf"(?!\s+(?:{MONTH}|of\s+{MONTH}|{WEEKDAY}))",
@@ -117,6 +117,8 @@ def _read_nth(when: When, text: str, at: int) -> int | None:
     if match is None:
         return None
     place, day = match["place"].lower(), CRON_DAYS[weekday_of(match["day"])]
+    if place == "second" and match[0].lower().startswith(("every", "each")) and not match["of"]:
+        when.unclear = "every second week is no rhythm of the calendar that cron knows"
     number = (weekday_of(match["day"]) + 1) % 7
     when.nth = f"L{number}" if place == "last" else f"{day}#{ordinal_of(place)}"
     return match.end()
@@ -128,7 +130,7 @@ def _read_month_days(when: When, text: str, at: int) -> int | None:
         return None
     for word in re.findall(rf"{ORDINAL}|last", match["days"], _I):
         when.month_days.append("L" if word.lower() == "last" else str(ordinal_of(word)))
-    when.is_monthly = when.is_monthly or bool(match["every"] or match["of"])
+    when.is_monthly = when.is_monthly or bool(match["every"] or match["each"] or match["of"])
     return match.end()
 
 

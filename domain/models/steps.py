@@ -14,7 +14,7 @@ _INLINE_ITEM = re.compile(
     r"(?:^|(?<=[\s,;.:]))\(?(?:step\s+)?(?P<number>\d{1,2})(?:[.)]|(?<=step\s\d):)\s+(?=[A-Za-z/\"'`\0])"
 )
 _NEW_LINE = re.compile(r"\s*\n\s*")
-_SEMICOLON = re.compile(r"\s*;\s*")
+_SEMICOLON = re.compile(r"\s*;(?!\s*-?[\d.,]+\s*(?:;|and\b|$))\s*")
 _THEN = re.compile(
     r"(?:\s*[,.;:!\u2013]?\s+(?:and\s+)?|\s*[,.;:]\s*|^\s*)"
     r"(?:then|afterwards?|after\s+that|after\s+this|thereafter|subsequently|next(?=\s*,)|and\s+finally|finally|lastly"

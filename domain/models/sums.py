@@ -20,9 +20,11 @@ _PLAIN = re.compile(
     re.IGNORECASE,
 )
 """A token that stands in an expression as it was written."""
+_FRACTION = re.compile(r"\d+ / \d+|0\.\d+")
 _SIGNS = {"\u00d7": "*", "\u00f7": "/", "\u00b7": "*", "\u2212": "-"}
 _BEFORE: Mapping[str, str] = {
     "root": "sqrt({})",
+    "root_sign": "sqrt({})",
     "absolute": "abs({})",
     "rounded": "round({})",
     "log10": "log10({})",
@@ -214,7 +216,7 @@ class _Parser:
 
     def _product(self) -> _Term:
         left = self._power()
-        while (sign := self._product_sign()) is not None:
+        while (sign := self._product_sign(left)) is not None:
             place = self.at
             self.at += 1
             try:
@@ -225,8 +227,10 @@ class _Parser:
             left = _Term(text=f"{left.within(2)} {sign} {right.within(3)}", rank=2, acts=True)
         return left
 
-    def _product_sign(self) -> str | None:
+    def _product_sign(self, left: _Term) -> str | None:
         kind = self._kind()
+        if kind == "of":
+            return "*" if _FRACTION.fullmatch(left.text) else None
         if kind == "percent" and self._kind(1) not in ("number", "open"):
             return None
         return {"times": "*", "over": "/", "whole": "//", "modulo": "%", "percent": "%"}.get(kind)

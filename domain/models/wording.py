@@ -55,7 +55,8 @@ SENDING = word_set("email mail send post publish notify message call ping fax tw
 GENERIC = word_set(
     """
     convert calculate compute evaluate list show get find take give make turn change subtract add
-    tell write display print return put describe parse read fetch extract look search check
+    tell write display print return put describe parse read fetch extract look search check work
+    solve figure do
     """
 )
 """Verbs that many tools answer to."""
@@ -88,8 +89,11 @@ _GROUPS = (
     "unit units measure",
 )
 _CONDITIONS = re.compile(
-    r"\s*(if|unless|when(?!\s+(?:is|was|will|does|do|did)\b)|whenever|while|every|each|daily|hourly|"
-    r"weekly|tonight|schedule|remind|once|suppose|imagine|assuming)\b",
+    r"\s*(if|unless|when(?!\s+(?:is|was|will|does|do|did)\b)|whenever|while|suppose|imagine|assuming)\b",
+    re.IGNORECASE,
+)
+_RHYTHMS = re.compile(
+    r"\s*(?:please\s+)?(?:every|each|daily|hourly|weekly|monthly|tonight|schedule|remind)\b",
     re.IGNORECASE,
 )
 _HOW_MANY = re.compile(r"\b(?:how (?:many|long)|number of|amount of)\b", re.IGNORECASE)
@@ -143,6 +147,11 @@ def synonyms(stemmed: str) -> frozenset[str]:
 def is_conditional(clause: str) -> bool:
     """True for a condition or a schedule, which one call cannot carry out."""
     return _CONDITIONS.match(clause) is not None
+
+
+def is_timed(clause: str) -> bool:
+    """True when the clause begins with a rhythm or an order for later."""
+    return _RHYTHMS.match(clause) is not None
 
 
 def is_negated(clause: str) -> bool:

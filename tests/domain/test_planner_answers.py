@@ -136,6 +136,61 @@ TOLD: Sequence[tuple[str, object, str]] = [
     ("What is 2 + 2?", "something else", "calculate: something else"),
 ]
 
+TALK = [
+    "Should I remember his birthday?",
+    "I don't want you to remember this",
+    "please don't save that to memory",
+    "what happens if I say remember the milk?",
+    "He asked me to remember the milk",
+    'Bob said "remember that tea is at four"',
+    '"schedule a backup every day at 9" is what he wrote',
+    "Did you remember that tea is at four?",
+    "You remembered that tea is at four",
+    "Would you schedule a task every day at 9 if I asked?",
+    "How can I schedule a task for every day at 9?",
+    "What does remember do?",
+    "Explain schedule_task",
+    "is it possible to schedule list files every day at 9?",
+    "I might schedule list files every day at 9",
+    "never remember passwords",
+    "do not remind me tomorrow at 9",
+    "there is no need to remind me tomorrow at 9",
+    "I already scheduled list files every day at 9",
+    "Why was the task scheduled for tomorrow at 9?",
+    'When I say "remember X", what do you do?',
+    "Can I schedule list files every day at 9?",
+    "can you schedule tasks?",
+    "can you remember things?",
+    "could you remember that, hypothetically?",
+    "I wish you would remember that tea is at four",
+    "Let's not schedule anything for tomorrow at 9",
+    "Suppose I told you to remember that tea is at four",
+    "we remember that tea is at four",
+    "The team meets every Monday at 9 in Berlin",
+    "lunch is every day at noon",
+    "my train leaves in 20 minutes",
+    "the report was sent at 9 every day",
+    'translate "remind me tomorrow at 9 to call Bob" into German',
+    "what time is it every day at 9 in Berlin",
+    'Is "every day at 9" a valid schedule?',
+    "show me an example of schedule_task",
+    "I'm not sure whether to remember that tea is at four",
+    "stop reminding me every day at 9",
+    "cancel the task that lists the files every day at 9",
+    "don't list the files every day at 9",
+    "if I asked you to remember that tea is at four, would you?",
+    "would it be wise to schedule list files every day at 9?",
+    "what would be the cron for every day at 9?",
+    "It would be nice to be reminded at 5pm",
+    "thanks for remembering that tea is at four",
+    "every day at 9 I drink tea",
+    "tomorrow at 9 we leave",
+    "at 5pm the shop closes",
+    "in 20 minutes it will rain",
+    "next Friday at 10 is the meeting",
+    "on 2026-12-24 at 18:00 dinner is served",
+]
+
 
 def answer_to(instruction: str, *results: object) -> Answer:
     """What is said at last, when the calls give these results."""
@@ -253,6 +308,13 @@ def test_steps_are_found_however_they_are_joined(instruction: str, calls: list[s
         messages += [ChatMessage(role="assistant", tool_calls=(call,)), done]
 
     assert called == calls
+
+
+@pytest.mark.parametrize("instruction", TALK)
+def test_talk_of_side_effects_is_no_order_for_them(instruction: str) -> None:
+    move = next_move([ChatMessage(role="user", content=instruction)], INDEX, now=NOW)
+
+    assert not isinstance(move, PlannedCall) or move.tool not in {"remember", "schedule_task"}
 
 
 def test_the_same_words_at_the_same_moment_give_the_same_plan() -> None:
