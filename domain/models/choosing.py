@@ -152,17 +152,48 @@ class _Candidate:
 def _candidates(
     clause: str, index: ToolIndex, scene: Scene, among: Sequence[IndexedTool]
 ) -> list[_Candidate]:
-    reading = Reading(clause)
-    said = stems(clause)
-    shapes = _shapes(reading, scene)
-    known = {tool.spec.name: index.match(tool, said).matched for tool in among}
+    said = _said(clause)
+    shapes = _shapes(said.reading, scene)
+    stemmed = stems(clause)
+    known = {tool.spec.name: index.match(tool, stemmed).matched for tool in among}
     found = [
-        _candidate(reading, index, tool, known=known[tool.spec.name], scene=scene)
+        _candidate(said, index, tool, known=known[tool.spec.name], scene=scene)
         for tool in among
         if known[tool.spec.name] or shapes & tool.shapes
     ]
     found = [each for each in found if each.score > 0]
     return sorted(found, key=lambda each: (-each.score, each.match.tool.spec.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """A clause, and what is the same for every tool."""
+
+    reading: Reading
+    lead: str
+    """The first word that means something."""
+    is_led: bool
+    """True when that word is a verb of its own, with which the clause begins."""
+    sends: bool
+    """True when the verb carries something to somebody."""
+    tells: bool
+    is_open_question: bool
+
+
+def _said(clause: str) -> _Said:
+    spoken = spoken_of(clause)
+    reading = Reading(clause)
+    lead = next((word for word in words(clause) if word not in STOP_WORDS | FILLERS), "")
+    first = re.match(r"[a-z]+", clause[core_start(clause) :].lower())
+    begins = first is not None and first[0] == lead
+    return _Said(
+        reading=reading,
+        lead=lead,
+        is_led=begins and lead not in GENERIC and is_verb(lead),
+        sends=lead in SENDING and f"{lead} address" not in reading.lower,
+        tells=tells(spoken),
+        is_open_question=is_open_question(spoken),
+    )
 
 
 def _shapes(reading: Reading, scene: Scene) -> frozenset[Kind]:
@@ -188,9 +219,9 @@ def _shapes(reading: Reading, scene: Scene) -> frozenset[Kind]:
 
 
 def _candidate(
-    reading: Reading, index: ToolIndex, tool: IndexedTool, *, known: frozenset[str], scene: Scene
+    said: _Said, index: ToolIndex, tool: IndexedTool, *, known: frozenset[str], scene: Scene
 ) -> _Candidate:
-    filling = fill(tool.parameters, reading, explained=known, scene=scene)
+    filling = fill(tool.parameters, said.reading, explained=known, scene=scene)
     match = index.match(tool, stems(filling.rest))
     own = match.matched | tool.own_stems
     left = tuple(
@@ -198,14 +229,8 @@ def _candidate(
         for word in words(filling.rest)
         if word not in STOP_WORDS and word not in FILLERS and stem(word) not in own
     )
-    clause = reading.text
-    lead = next((word for word in words(clause) if word not in STOP_WORDS | FILLERS), "")
-    is_sending = lead in SENDING and f"{lead} address" not in reading.lower
-    if is_sending and stem(lead) not in tool.name_stems:
-        left = (*left, lead)
-    first = re.match(r"[a-z]+", clause[core_start(clause) :].lower())
-    begins = first is not None and first[0] == lead and lead not in GENERIC
-    is_overlooked = begins and lead in left and is_verb(lead)
+    if said.sends and stem(said.lead) not in tool.name_stems:
+        left = (*left, said.lead)
     return _Candidate(
         match=match,
         filling=filling,
@@ -214,11 +239,11 @@ def _candidate(
         - _LEFT_VALUE * filling.left_values
         - _LEFT_WORD * len(left),
         unexplained=left,
-        is_small_talk=bool(left) and Kind.MOMENT in tool.shapes and tells(spoken_of(clause)),
-        overlooks_verb=is_overlooked,
-        leads=stem(lead) in tool.name_stems
-        or (not filling.missing and bool(synonyms(stem(lead)) & tool.name_stems)),
-        is_open_question=is_open_question(spoken_of(clause)),
+        is_small_talk=bool(left) and Kind.MOMENT in tool.shapes and said.tells,
+        overlooks_verb=said.is_led and said.lead in left,
+        leads=stem(said.lead) in tool.name_stems
+        or (not filling.missing and not tool.name_stems.isdisjoint(synonyms(stem(said.lead)))),
+        is_open_question=said.is_open_question,
         is_known=bool(known),
     )
 

@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from domain.models.mood import VERBS
 from domain.models.parameters import Kind, Parameter, parameters_of
 from domain.models.ports import ToolSpec
-from domain.models.spelling import respelled
 from domain.models.steps import LeadWord
-from domain.models.wording import ACTIONS, FILLERS, STOP_WORDS, stem, stems, synonyms, words
+from domain.models.wording import (
+    ACTIONS,
+    FILLERS,
+    GENERIC,
+    STOP_WORDS,
+    stem,
+    stems,
+    synonyms,
+    words,
+)
 
 _NAME_WEIGHT = 4.0
 _PARAMETER_WEIGHT = 1.0
@@ -91,9 +99,9 @@ class ToolIndex:
         self._by_name = {tool.spec.name: tool.spec for tool in self.tools}
         self._distinct = frozenset(word for word, count in names.items() if count == 1)
         whole = math.log(1 + len(self.tools))
-        self._spelled = frozenset(
-            word for tool in self.tools for word in words(tool.spec.name) if word not in STOP_WORDS
-        )
+        named = (word for tool in self.tools for word in words(tool.spec.name))
+        self.verbs = frozenset(word for word in named if word not in STOP_WORDS) | GENERIC
+        """Words that an order may begin with: those of the tools' names, and common ones."""
         self._rarity = {
             word: math.log(1 + len(self.tools) / count) / whole for word, count in spread.items()
         }
@@ -116,14 +124,6 @@ class ToolIndex:
         matches = [match for match in matches if match.score > 0]
         matches.sort(key=lambda match: (-match.score, match.tool.spec.name))
         return [match.tool.spec for match in matches[:3]]
-
-    def corrected(self, said: Sequence[str]) -> list[str]:
-        """Words with those spelled right that are nearly a word of a tool's name."""
-        known = self._rarity.keys() | self._spelled
-        return [
-            each if each in known or (meant := respelled(each, self._spelled)) is None else meant
-            for each in said
-        ]
 
     def match(self, tool: IndexedTool, said: Sequence[str]) -> Match:
         """Weigh what was said against one tool."""
@@ -149,7 +149,7 @@ class ToolIndex:
     def _best(self, word: str, weights: Mapping[str, float]) -> tuple[str | None, float]:
         """The tool's word that this one means, and what the hit is worth."""
         best: tuple[str | None, float] = (None, 0.0)
-        for meant in (word, *sorted(synonyms(word))):
+        for meant in (word, *synonyms(word)):
             if meant not in weights:
                 continue
             worth = self._rarity[meant] * weights[meant] / (weights[meant] + _SATURATION)
@@ -157,7 +157,7 @@ class ToolIndex:
                 worth *= _SYNONYM_WORTH
             if word in _FILLER_STEMS:
                 worth *= 0.5
-            if worth > best[1]:
+            if best[0] is None or worth > best[1]:
                 best = (meant, worth)
         return best
 

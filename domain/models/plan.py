@@ -157,6 +157,7 @@ class Plan:
 
     def _clause(self, clause: str, *, later: bool) -> list[Step]:
         """The steps of one clause, most often one."""
+        clause = respelled_lead(clause, self._index.verbs)
         explicit = explicit_steps(clause, self._index)
         if explicit is not None:
             return explicit

@@ -1,7 +1,10 @@
 """Words that are spelled nearly right."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from domain.models.mood import is_verb
+from domain.models.wording import stem
 
 _SHORTEST = 5
 _LEADS = ("remember", "remind", "schedule", "recall", "memorize")
@@ -10,13 +13,14 @@ _VERB = re.compile(
 )
 
 
-def respelled_lead(text: str) -> str:
-    """The text with its first verb spelled right, if it is one that has a grammar of its own."""
+def respelled_lead(text: str, verbs: Collection[str] = ()) -> str:
+    """The text with its first verb spelled right, if it nearly is one that orders begin with."""
     match = _VERB.match(text)
-    if match is None or match["verb"].lower() in _LEADS:
+    verb = "" if match is None else match["verb"].lower()
+    if match is None or verb in _LEADS or verb in verbs or is_verb(verb):
         return text
-    meant = respelled(match["verb"].lower(), _LEADS)
-    if meant is None:
+    meant = respelled(verb, _LEADS) or respelled(verb, verbs)
+    if meant is None or stem(meant) == stem(verb):
         return text
     return f"{text[: match.start('verb')]}{meant}{text[match.end('verb') :]}"
 

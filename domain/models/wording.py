@@ -115,14 +115,14 @@ def stem(word: str) -> str:
     return word
 
 
-def _meanings() -> dict[str, frozenset[str]]:
+def _meanings() -> dict[str, tuple[str, ...]]:
     """Stems with those that mean about the same; a word may belong to several groups."""
     found: dict[str, frozenset[str]] = {}
     for group in _GROUPS:
         alike = frozenset(stem(word) for word in group.split())
         for each in alike:
             found[each] = found.get(each, frozenset()) | alike
-    return found
+    return {each: tuple(sorted(alike - {each})) for each, alike in found.items()}
 
 
 _SYNONYMS = _meanings()
@@ -139,9 +139,9 @@ def stems(text: str) -> list[str]:
     return [*found, "count"] if _HOW_MANY.search(text) else found
 
 
-def synonyms(stemmed: str) -> frozenset[str]:
-    """Stems that mean about the same, the stem itself left out."""
-    return _SYNONYMS.get(stemmed, frozenset()) - {stemmed}
+def synonyms(stemmed: str) -> tuple[str, ...]:
+    """Stems that mean about the same, the stem itself left out, in a fixed order."""
+    return _SYNONYMS.get(stemmed, ())
 
 
 def is_conditional(clause: str) -> bool:

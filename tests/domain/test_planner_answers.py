@@ -295,6 +295,7 @@ def test_what_cannot_be_done_is_declined_with_its_reason(instruction: str, reaso
         ("Every day at 9 list the files, then count them", ["schedule_task"]),
         ("We had an incident. Please list the files in logs.", ["files_list"]),
         ("calcualte 12*12", ["calculate"]),
+        ("replce 'a' with 'b' in 'aa'", ["text_replace"]),
     ],
 )
 def test_steps_are_found_however_they_are_joined(instruction: str, calls: list[str]) -> None:
