@@ -8,7 +8,7 @@ import orjson
 
 from app.adapters.model_anthropic_request import fitting_id, prefix_of
 from app.adapters.model_http import ErrorWords
-from app.adapters.model_reader import CallIds, JsonReader, text_of
+from app.adapters.model_reader import CallIds, JsonReader, count_of, text_of
 from app.adapters.model_request import arguments_of, fitting_name
 from domain.models.ports import (
     Finished,
@@ -172,15 +172,15 @@ class MessagesReader(JsonReader):
     def _counts(self) -> Sequence[TokenUsage]:
         if not self._usage:
             return ()
-        read = int(self._usage.get("cache_read_input_tokens") or 0)
-        written = int(self._usage.get("cache_creation_input_tokens") or 0)
+        read = count_of(self._usage.get("cache_read_input_tokens"))
+        written = count_of(self._usage.get("cache_creation_input_tokens"))
         of_output: dict[str, Any] = self._usage.get("output_tokens_details") or {}
         usage = TokenUsage(
             # This API counts what came from a cache, or went into it, apart from the rest.
-            input_tokens=int(self._usage.get("input_tokens") or 0) + read + written,
-            output_tokens=int(self._usage.get("output_tokens") or 0),
+            input_tokens=count_of(self._usage.get("input_tokens")) + read + written,
+            output_tokens=count_of(self._usage.get("output_tokens")),
             cached_tokens=read,
-            reasoning_tokens=int(of_output.get("thinking_tokens") or 0),
+            reasoning_tokens=count_of(of_output.get("thinking_tokens")),
             cache_write_tokens=written,
         )
         return (usage,)

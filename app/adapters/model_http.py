@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import orjson
 
+from domain.kernel.redaction import MIN_SECRET_LENGTH
 from domain.models.ports import ModelError, ModelErrorKind, RetryScheduled
 
 MESSAGE_LIMIT = 300
@@ -202,8 +203,8 @@ class ErrorWords:
         )
 
     def clean(self, text: str) -> str:
-        """One line without the key, at most 300 characters."""
-        if self._api_key:
+        """One line without the key, at most 300 characters; a key as short as `x` is no secret."""
+        if self._api_key and len(self._api_key) >= MIN_SECRET_LENGTH:
             text = text.replace(self._api_key, "[key]")
         text = " ".join(text.split())
         return text if len(text) <= MESSAGE_LIMIT else f"{text[: MESSAGE_LIMIT - 3]}..."

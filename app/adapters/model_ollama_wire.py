@@ -7,7 +7,7 @@ import orjson
 
 from app.adapters.model_http import ErrorWords
 from app.adapters.model_ollama_request import least_tokens, likely_tokens, options_of
-from app.adapters.model_reader import CallIds, JsonReader, text_of
+from app.adapters.model_reader import CallIds, JsonReader, count_of, text_of
 from domain.models.ports import (
     Finished,
     FinishReason,
@@ -87,13 +87,13 @@ class OllamaReader(JsonReader):
         read, written = (self._last.get(name) for name in ("prompt_eval_count", "eval_count"))
         if read is None and written is None:
             return ()
-        return (TokenUsage(input_tokens=int(read or 0), output_tokens=int(written or 0)),)
+        return (TokenUsage(input_tokens=count_of(read), output_tokens=count_of(written)),)
 
     def _notices(self) -> Sequence[ModelNotice]:
         size = options_of(self._request, self._num_ctx).get("num_ctx")
         if not isinstance(size, int) or size <= 0:
             return ()
-        evaluated = int(self._last.get("prompt_eval_count") or 0)
+        evaluated = count_of(self._last.get("prompt_eval_count"))
         if not was_cut(self._request, size, evaluated):
             return ()
         return (

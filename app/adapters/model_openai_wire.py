@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from app.adapters.model_http import ErrorWords
-from app.adapters.model_reader import CallIds, JsonReader, text_of
+from app.adapters.model_reader import CallIds, JsonReader, count_of, text_of
 from app.adapters.model_request import arguments_of, fitting_name, to_json
 from domain.models.ports import (
     ChatMessage,
@@ -258,16 +258,16 @@ def _usage(usage: dict[str, Any]) -> TokenUsage:
     of_input: dict[str, Any] = usage.get("prompt_tokens_details") or {}
     of_output: dict[str, Any] = usage.get("completion_tokens_details") or {}
     read, written, total = (
-        int(usage.get(f"{name}_tokens") or 0) for name in ("prompt", "completion", "total")
+        count_of(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total")
     )
     # Some servers count reasoning beside the answer, or only in the total.
     beside = max(0, total - read - written)
     return TokenUsage(
         input_tokens=read,
         output_tokens=written + beside,
-        cached_tokens=int(
-            of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+        cached_tokens=count_of(
+            of_input.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
         ),
-        reasoning_tokens=int(of_output.get("reasoning_tokens") or beside),
-        cache_write_tokens=int(of_input.get("cache_write_tokens") or 0),
+        reasoning_tokens=count_of(of_output.get("reasoning_tokens") or beside),
+        cache_write_tokens=count_of(of_input.get("cache_write_tokens")),
     )

@@ -16,6 +16,8 @@ from domain.models.ports import (
     ToolCallReady,
 )
 
+MOST_TOKENS = 10**12
+"""Highest count that is believed."""
 SURPRISES = (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError)
 """What reading JSON of another shape than expected raises."""
 
@@ -99,6 +101,13 @@ class CallIds:
             number += 1
         self._taken.add(ident)
         return ident
+
+
+def count_of(value: object) -> int:
+    """A count of tokens; 0 for what is none."""
+    if not isinstance(value, int | float):
+        return 0
+    return int(min(max(value, 0), MOST_TOKENS))
 
 
 def text_of(value: object) -> str:

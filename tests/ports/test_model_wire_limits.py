@@ -1,6 +1,7 @@
 """What every model wire does with answers that are too long, and with failures told by halves."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -8,14 +9,27 @@ import orjson
 import pytest
 
 from app.adapters import model_http_client
+from app.adapters.model_anthropic_wire import MessagesReader
 from app.adapters.model_http import ErrorWords, ModelTimeouts
-from app.adapters.model_http_client import HttpModelClient
+from app.adapters.model_http_client import AnswerReader, HttpModelClient
+from app.adapters.model_ollama_wire import OllamaReader
+from app.adapters.model_openai_wire import ChatCompletionReader
+from app.adapters.model_reader import MOST_TOKENS, count_of
 from app.model_clients import model_timeouts
 from app.settings import load_settings
-from domain.models.ports import ModelErrorKind, RetryScheduled, TextDelta
+from domain.models.ports import (
+    Finished,
+    FinishReason,
+    ModelErrorKind,
+    RetryScheduled,
+    TextDelta,
+    TokenUsage,
+)
 from tests.ports.acts import Call, Cut, Done, Endless, Finish, Hang, Raw, Reason, Say
-from tests.ports.model_rig import Waits, WireUnderTest, collect, failure_of
+from tests.ports.model_rig import ASK, Waits, WireUnderTest, collect, failure_of
 from tests.ports.scripted_server import ScriptedServer
+
+WORDS = ErrorWords("m", api_key=None)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +141,59 @@ def test_a_model_may_be_as_silent_between_tokens_as_before_the_first(
     timeouts = model_timeouts(settings)
 
     assert (timeouts.first_token_s, timeouts.idle_s) == (float(first), idle)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("x", "The maximum is 7."), ("sk-12345678", "Wrong: [key]")]
+)
+def test_only_what_can_be_a_secret_is_hidden(key: str, said: str) -> None:
+    words = ErrorWords("openai", api_key=key)
+
+    assert words.clean("The maximum is 7." if key == "x" else f"Wrong: {key}") == said
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"), [(-5, 0), (1e30, MOST_TOKENS), (None, 0), ("12", 0), (12.0, 12)]
+)
+def test_a_count_of_tokens_can_always_be_stored(told: object, counted: int) -> None:
+    assert count_of(told) == counted
+
+
+@pytest.mark.parametrize(
+    ("reader", "chunks"),
+    [
+        (
+            ChatCompletionReader(ASK, WORDS),
+            [
+                {"choices": [{"finish_reason": "stop"}]},
+                {"usage": {"prompt_tokens": 1e30, "completion_tokens": -7}},
+            ],
+        ),
+        (
+            MessagesReader(ASK, WORDS),
+            [
+                {"type": "message_start", "message": {"usage": {"input_tokens": 1e30}}},
+                {
+                    "type": "message_delta",
+                    "delta": {"stop_reason": "end_turn"},
+                    "usage": {"output_tokens": -7},
+                },
+            ],
+        ),
+        (
+            OllamaReader(ASK, WORDS, 0),
+            [{"done": True, "prompt_eval_count": 1e30, "eval_count": -7}],
+        ),
+    ],
+    ids=["openai", "anthropic", "ollama"],
+)
+def test_counts_that_make_no_sense_do_no_harm(
+    reader: AnswerReader, chunks: Sequence[dict[str, object]]
+) -> None:
+    for chunk in chunks:
+        reader.read(orjson.dumps(chunk))
+
+    usage, finished = reader.conclude()
+
+    assert usage == TokenUsage(input_tokens=MOST_TOKENS, output_tokens=0)
+    assert finished == Finished(FinishReason.STOP)
