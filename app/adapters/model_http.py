@@ -122,8 +122,12 @@ class EventLines(JsonLines):
     """
 
     def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        # Some servers write an error into their stream as it is.
         return [
-            payload for line in lines if line.startswith(b"data:") and (payload := line[5:].strip())
+            payload
+            for line in lines
+            if (line.startswith(b"data:") and (payload := line[5:].strip()))
+            or (line.startswith(b'{"error"') and (payload := line.strip()))
         ]
 
 

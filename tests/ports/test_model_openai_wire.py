@@ -17,11 +17,13 @@ from domain.models.ports import (
     ModelEvent,
     ModelRequest,
     ProviderState,
+    TextDelta,
     TokenUsage,
     ToolCall,
     ToolCallReady,
     ToolSpec,
 )
+from tests.ports.acts import Raw, Say
 from tests.ports.model_rig import collect, failure_of
 from tests.ports.scripted_openai import ScriptedOpenAI
 
@@ -280,6 +282,20 @@ async def test_a_filter_in_front_of_a_model_is_a_refusal(code: str) -> None:
     assert events == []
     assert error is not None
     assert error.kind is ModelErrorKind.REFUSED
+
+
+async def test_an_error_that_a_server_writes_bare_into_its_stream_is_told() -> None:
+    async with ScriptedOpenAI() as provider:
+        provider.script(Say("Hel"), Raw(b'{"error": {"message": "over capacity", "code": 503}}\n'))
+        client = OpenAIModelClient(base_url=provider.base_url)
+
+        events, error = await collect(client)
+        await client.aclose()
+
+    assert events == [TextDelta("Hel")]
+    assert error is not None
+    assert (error.kind, error.status) == (ModelErrorKind.UNAVAILABLE, 503)
+    assert error.message == "openai broke off with an error: over capacity"
 
 
 def test_an_answer_without_calls_ends_as_it_says() -> None:
