@@ -41,6 +41,8 @@ class OllamaReader(JsonReader):
             raise self._words.of_object(error)
         events: list[ModelEvent] = []
         if message := chunk.get("message"):
+            # Lines come from the first token on; those of a call that is being written are empty.
+            self.has_begun = True
             if thinking := message.get("thinking"):
                 self._thinking.append(text_of(thinking))
                 events.append(ReasoningDelta(thinking))
@@ -48,9 +50,6 @@ class OllamaReader(JsonReader):
                 events.append(TextDelta(text_of(content)))
             if calls := message.get("tool_calls"):
                 self._calls += calls
-                self.has_begun = True
-        if events:
-            self.has_begun = True
         if chunk.get("done"):
             self._last = chunk
             self._finish = text_of(chunk.get("done_reason") or "stop")

@@ -169,6 +169,14 @@ def test_an_answer_that_thought_without_calls_leaves_nothing_to_give_back() -> N
     assert events == [ReasoningDelta("Hm."), TextDelta("Four."), Finished(FinishReason.STOP)]
 
 
+def test_a_model_that_writes_a_long_call_is_at_work_although_it_shows_nothing() -> None:
+    reader = OllamaReader(ask(USER), ErrorWords("ollama", api_key=None), 8192)
+
+    events = reader.read(orjson.dumps(line(content="")))
+
+    assert (list(events), reader.has_begun) == ([], True)
+
+
 def test_a_model_that_was_only_loaded_gave_no_answer() -> None:
     with pytest.raises(ModelError, match="only loaded its model") as raised:
         read([last("load")])
