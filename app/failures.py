@@ -9,7 +9,8 @@ from domain.kernel.errors import GobError
 
 DATABASE = frozenset({"asyncpg", "tortoise", "sqlite3", "aiosqlite"})
 REDIS = frozenset({"redis"})
-DATABASE_CURE = "Check DB_URL and that the database runs; `gob doctor` tells more."
+CHECK_DATABASE = "Check DB_URL and that the database runs."
+DATABASE_CURE = f"{CHECK_DATABASE[:-1]}; `gob doctor` tells more."
 REDIS_CURE = "Check REDIS_URL and that Redis runs, or leave it empty to work without."
 
 

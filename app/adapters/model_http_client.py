@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 import httpx
 
+from app.adapters.certificates import trust_for
 from app.adapters.model_http import (
     ANSWER_LIMIT_BYTES,
     ERROR_BODY_LIMIT_BYTES,
@@ -143,8 +144,7 @@ class HttpModelClient:
         _forget_sniffio()
         # The transport alone: a client's cookies, redirects and hooks are a fifth of a call.
         self._http = httpx.AsyncHTTPTransport(
-            # Reading all certificates takes 30 ms, and plain HTTP has no use for them.
-            verify=self._url.scheme == "https",
+            verify=trust_for(str(self._url)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             trust_env=False,
         )

@@ -1,5 +1,6 @@
 """`gob doctor` looks at each part, and names a cure for what is wrong with it."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from app.cli.doctor.examination import examine
 from app.cli.doctor.report import as_json, as_lines
 from app.cli.doctor.sandbox import Walls, look_at_sandbox
 from app.cli.doctor.sandbox import judged as walls_judged
+from app.cli.doctor.servers import look_at_database
 from app.cli.doctor.storage import FEW_FILES, LITTLE_BYTES, TOO_LITTLE_BYTES, Room
 from app.cli.doctor.storage import judged as rooms_judged
 from app.database import DatabaseOptions, migrate
@@ -86,9 +88,28 @@ async def test_each_trouble_has_a_cure_and_shows_no_secret(tmp_path: Path, close
         "model": Status.FAILED,
     }
     assert all(check.cure for check in checks if check.status is not Status.OK)
+    assert "gob doctor" not in repr([check.cure for check in checks])
     assert not is_well(checks)
     for secret in ("hunter22", "sk-never-to-be-seen"):
         assert secret not in repr(checks)
+
+
+async def test_a_database_that_never_answers_is_said_to_be_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.cli.doctor.servers.TIMEOUT_S", 0.05)
+
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    settings = set_up(tmp_path, DB_URL=f"postgresql://gob@127.0.0.1:{port}/gob")
+
+    async with silent:
+        seen = await look_at_database(settings)
+
+    assert (seen.status, seen.found) == (Status.FAILED, "PostgreSQL: TimeoutError")
 
 
 async def test_a_file_that_is_no_database_is_seen(tmp_path: Path):

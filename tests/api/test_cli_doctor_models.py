@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from app.cli.doctor.checks import Check, Status
-from app.cli.doctor.model_trouble import LOADING, Asked, trouble
+from app.cli.doctor.model_trouble import CERTIFICATE, LOADING, Asked, trouble
 from app.cli.doctor.models import look_at_model, providers_to_ask
 from app.cli.doctor.ollama import NO_TOOLS
 from app.settings import ModelProvider, Settings, load_settings
@@ -230,6 +230,13 @@ async def test_a_provider_beside_the_default_is_asked_for_its_usual_model(server
         (
             ModelError(ModelErrorKind.TIMEOUT, "providers sent no token within 30 s."),
             LOADING,
+        ),
+        (
+            ModelError(
+                ModelErrorKind.UNAVAILABLE,
+                "providers cannot be reached at house: certificate verify failed: self-signed",
+            ),
+            CERTIFICATE,
         ),
     ],
 )

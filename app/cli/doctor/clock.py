@@ -90,7 +90,11 @@ async def _web_now(address: str) -> float:
     """The Date that a web server writes on its answers, whatever they are."""
     import httpx
 
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+    from app.adapters.certificates import trust_for
+
+    async with httpx.AsyncClient(
+        timeout=TIMEOUT_S, trust_env=False, verify=trust_for(address)
+    ) as client:
         answer = await client.head(address)
     # It is cut to whole seconds.
     return parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5

@@ -18,6 +18,11 @@ LOADING = (
     "MODEL_FIRST_TOKEN_TIMEOUT_S."
 )
 
+CERTIFICATE = (
+    "Have this machine trust the server's certificate: set SSL_CERT_FILE to the file of the "
+    "authority that signed it."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -82,6 +87,8 @@ def _of_key(asked: Asked) -> str:
 def _of_outage(error: ModelError, asked: Asked) -> str:
     if "cannot be reached" not in error.message:
         return "Look at the log of the model server, or try later."
+    if "certificate verify failed" in error.message:
+        return CERTIFICATE
     if asked.address_key is None:
         return "Check the network and what the provider says of its state, or try later."
     return f"Check {asked.address_key}, the network, and that the server runs."

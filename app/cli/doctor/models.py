@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from app.adapters.certificates import trust_for
 from app.cli.doctor.checks import Check, fine
 from app.cli.doctor.model_trouble import Asked, is_answer, trouble
 from app.model_clients import client_of
@@ -180,7 +181,9 @@ async def _models_there(settings: Settings, provider: ModelProvider) -> Sequence
         url = f"{address}/models"
         headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        async with httpx.AsyncClient(timeout=LIST_S, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=LIST_S, trust_env=False, verify=trust_for(url)
+        ) as client:
             answer = await client.get(url, headers=headers)
         found: object = orjson.loads(answer.content)
     except (httpx.HTTPError, orjson.JSONDecodeError):

@@ -7,8 +7,9 @@ from typing import Any, cast
 import httpx
 import orjson
 
+from app.adapters.certificates import trust_for
 from app.cli.doctor.checks import Check, failed, fine, warning
-from app.cli.doctor.model_trouble import Asked, listed, trouble
+from app.cli.doctor.model_trouble import CERTIFICATE, Asked, listed, trouble
 from app.cli.doctor.models import LIST_S, WITHOUT_CALLS, ask, shown_address
 from app.settings import ModelProvider, Settings
 from domain.models.ports import ModelError
@@ -45,7 +46,9 @@ async def look_at_ollama(settings: Settings, name: str, *, calls: bool) -> Check
     if not calls:
         said = f", model {model}" if model else ""
         return fine(name, f"ollama at {shown_address(address)}{said}; {WITHOUT_CALLS}")
-    async with httpx.AsyncClient(base_url=address, timeout=LIST_S, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=address, timeout=LIST_S, trust_env=False, verify=trust_for(address)
+    ) as http:
         server = _Server(http, shown_address(address))
         try:
             place = f"Ollama {await server.version()} at {shown_address(address)}"
@@ -132,7 +135,8 @@ class _Server:
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise NoOllamaError(
-                f"Ollama does not answer at {self._place}: {reason}", START
+                f"Ollama does not answer at {self._place}: {reason}",
+                CERTIFICATE if "certificate verify failed" in reason else START,
             ) from error
         try:
             document: object = orjson.loads(answer.content)

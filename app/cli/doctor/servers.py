@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from app.cli.doctor.checks import Check, Status, failed, fine
-from app.failures import DATABASE_CURE, REDIS_CURE
+from app.failures import CHECK_DATABASE, REDIS_CURE
 from app.settings import Settings
 
 DATABASE, REDIS = "database", "redis"
@@ -94,7 +94,7 @@ def _sqlite(path: Path) -> Check:
         with closing(sqlite3.connect(address, timeout=TIMEOUT_S, uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        return failed(DATABASE, f"SQLite {path}: {error}", DATABASE_CURE)
+        return failed(DATABASE, f"SQLite {path}: {error}", CHECK_DATABASE)
     return fine(DATABASE, f"SQLite {sqlite3.sqlite_version}, {path}")
 
 
@@ -106,5 +106,5 @@ async def _postgres(address: str) -> Check:
         version = connection.get_server_version()
         await connection.close(timeout=TIMEOUT_S)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
-        return failed(DATABASE, f"PostgreSQL: {error or type(error).__name__}", DATABASE_CURE)
+        return failed(DATABASE, f"PostgreSQL: {str(error) or type(error).__name__}", CHECK_DATABASE)
     return fine(DATABASE, f"PostgreSQL {version.major}.{version.minor}")

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import httpx
 import orjson
 
+from app.adapters.certificates import trust_for
 from app.cli.run.desk import LAST_EVENTS, MOST_STEPS, Json, LostSightError, Tell
 from app.cli.run.wording import one_line
 from app.failures import StartRefused
@@ -51,7 +52,9 @@ async def is_server(address: str) -> bool:
     try:
         # A server under load answers late; where there is none, this fails at once.
         async with asyncio.timeout(PROBE_S):
-            async with httpx.AsyncClient(timeout=PROBE_S, trust_env=False) as client:
+            async with httpx.AsyncClient(
+                timeout=PROBE_S, trust_env=False, verify=trust_for(address)
+            ) as client:
                 answer = await client.get(f"{address}/readyz")
         body: object = orjson.loads(answer.content)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, orjson.JSONDecodeError):
@@ -73,6 +76,7 @@ class ServerDesk:
             headers={"authorization": f"Bearer {key}", "accept-encoding": "identity"},
             timeout=_TIMEOUTS,
             trust_env=False,
+            verify=trust_for(address),
         )
 
     async def __aenter__(self) -> Self:
