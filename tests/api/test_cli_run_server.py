@@ -263,6 +263,26 @@ async def test_a_run_out_of_sight_may_go_on(server: Server):
     ]
 
 
+async def test_an_order_that_was_taken_and_not_answered_may_have_been_carried_out():
+    taken: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    view = Shown()
+
+    async with silent, ServerDesk(address, "gob_key", tell=view.note) as desk:
+        ended = await followed(desk, view)
+
+    assert (ended, len(taken), view.kinds) == (Exit.LOST_SIGHT, 2, [])
+    assert view.notes == [
+        f"{address} took the order and did not answer; the run may have been started."
+    ]
+
+
 async def test_a_wish_to_stop_before_the_start_starts_nothing(server: Server):
     stops = Stops()
     stops.ask("Ctrl-C")

@@ -33,6 +33,7 @@ TABS = 5
 OTHER_NAMES = {
     ENV_FILE_KEY,
     "ARGS",
+    "SSL_CERT_FILE",
     "PYTHON",
     "UPGRADE",
     "GOB_SOAK",

@@ -22,7 +22,7 @@ class RunDesk(Protocol):
     """Takes a run, tells what it does, and stops it."""
 
     async def start(self, values: Json) -> Json:
-        """Have a run accepted in the background. Raises StartRefused or a GobError."""
+        """Have a run accepted. Raises StartRefused, a GobError, LostSightError."""
         ...
 
     def events(self, run_id: str) -> AsyncGenerator[Json, None]:

@@ -95,7 +95,11 @@ async def follow(
     if stops.asked.is_set():
         view.note("Nothing was started.")
         return Exit.CANCELLED
-    run = await desk.start(values)
+    try:
+        run = await desk.start(values)
+    except LostSightError as error:
+        view.note(str(error))
+        return Exit.LOST_SIGHT
     if timeout_s is not None:
         asyncio.get_running_loop().call_later(
             timeout_s + GRACE_S, lambda: stops.ask("It took too long.", is_timeout=True)

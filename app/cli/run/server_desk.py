@@ -91,12 +91,19 @@ class ServerDesk:
         await self._http.aclose()
 
     async def start(self, values: Json) -> Json:
-        """Have a run accepted; sent again after a broken connection, and started once."""
+        """Have a run accepted; sent again after a broken connection, and started once.
+
+        Raises StartRefused, and LostSightError where it may have been started all the same.
+        """
         headers = {"idempotency-key": str(values["idempotencyKey"])}
         body = {name: value for name, value in values.items() if name != "idempotencyKey"}
         path = "/agents/execute"
         try:
             answer = await self._twice("POST", path, json=body, headers=headers)
+        except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError) as error:
+            raise LostSightError(
+                f"{self._address} took the order and did not answer; the run may have been started."
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = one_line(str(error), LONGEST_REFUSAL) or type(error).__name__
             raise StartRefused(
@@ -184,8 +191,12 @@ class ServerDesk:
             return await self._http.request(method, path, **parts)
         except httpx.ConnectError:
             raise
-        except httpx.TransportError:
-            return await self._http.request(method, path, **parts)
+        except httpx.TransportError as error:
+            try:
+                return await self._http.request(method, path, **parts)
+            except httpx.ConnectError:
+                # What came of the first one is what matters.
+                raise error from None
 
     async def _connected(self, run_id: str, cursor: str | None) -> AsyncGenerator[Json, None]:
         """One connection's events. Raises _Interrupted where another one may go on."""
