@@ -100,7 +100,7 @@ def doctor(
 
     settings = load_settings()
     with _waiting("Looking; a model that has to be loaded first takes a while."):
-        checks = run(examine(settings, calls=calls))
+        checks = run(examine(settings, calls=calls), secrets=settings.secret_values())
     typer.echo(json_report(checks) if as_json else "\n".join(as_lines(checks)))
     if not is_well(checks):
         raise typer.Exit(1)

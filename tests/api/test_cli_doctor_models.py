@@ -144,7 +144,7 @@ async def test_each_trouble_has_a_cure_of_its_own(server: ScriptedOpenAI, name: 
 
 async def test_a_model_that_is_missing_leads_to_those_that_are_there(server: ScriptedOpenAI):
     server.fail(404, message="The model `gpt-9` does not exist", code="model_not_found")
-    models = {"data": [{"id": "gpt-b"}, {"id": "gpt-a"}]}
+    models = {"data": [{"id": "gpt-b"}, {"id": "gpt-a"}, "odd", 1, None]}
     server.reply(200, json.dumps(models).encode())
 
     seen = await look(openai_at(server.base_url, MODEL_NAME="gpt-9"))
@@ -258,7 +258,8 @@ class Ollama:
 
     def has(self, *models: str) -> None:
         self.says({"version": "0.12.3"})
-        self.says({"models": [{"name": model} for model in models]})
+        named: list[object] = [{"name": model} for model in models]
+        self.says({"models": [*named, "odd", 1, None]})
 
     def shows(self, *, can: Sequence[str], window: int = 40_960) -> None:
         self.says({"capabilities": list(can), "model_info": {"qwen3.context_length": window}})

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app.cli.running import run
 from app.logging import LIBRARIES, QUIET, LibraryLines, LogFormat, configure_logging
 from domain.kernel.redaction import MASK, Redactor
 
@@ -228,3 +230,17 @@ def test_without_a_terminal_lines_are_json(stream: io.StringIO):
     structlog.get_logger().info("x")
 
     assert json.loads(stream.getvalue())["event"] == "x"
+
+
+def test_log_lines_of_a_command_mask_the_secrets_of_its_settings(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    async def fail() -> None:
+        structlog.get_logger("app.cli").error("look.failed", reason="refused hunter22 at once")
+
+    run(fail(), secrets=["hunter22"])
+
+    assert "look.failed" in stream.getvalue()
+    assert "hunter22" not in stream.getvalue()

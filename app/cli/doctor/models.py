@@ -188,15 +188,17 @@ async def _models_there(settings: Settings, provider: ModelProvider) -> Sequence
         found: object = orjson.loads(answer.content)
     except (httpx.HTTPError, orjson.JSONDecodeError):
         return None
-    return _names(found, "data", "id")
+    return names_in(found, "data", "id")
 
 
-def _names(document: object, member: str, name: str) -> Sequence[str] | None:
+def names_in(document: object, member: str, name: str) -> Sequence[str] | None:
     """The names of the objects in a list of a document; None where there is no such list."""
     if not isinstance(document, dict):
         return None
     listed = cast("Mapping[str, Any]", document).get(member)
     if not isinstance(listed, list):
         return None
-    objects = cast("list[Mapping[str, object]]", listed)
+    # Whatever it lists besides objects has no name.
+    entries = cast("list[object]", listed)
+    objects = [cast("Mapping[str, object]", one) for one in entries if isinstance(one, dict)]
     return sorted(str(one[name]) for one in objects if name in one)

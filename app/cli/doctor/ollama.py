@@ -10,7 +10,7 @@ import orjson
 from app.adapters.certificates import trust_for
 from app.cli.doctor.checks import Check, failed, fine, warning
 from app.cli.doctor.model_trouble import CERTIFICATE, Asked, listed, trouble
-from app.cli.doctor.models import LIST_S, WITHOUT_CALLS, ask, shown_address
+from app.cli.doctor.models import LIST_S, WITHOUT_CALLS, ask, names_in, shown_address
 from app.settings import ModelProvider, Settings
 from domain.models.ports import ModelError
 
@@ -114,8 +114,7 @@ class _Server:
     async def models(self) -> Sequence[str]:
         """Names of the models that are pulled."""
         answer = await self._ask("GET", "/api/tags")
-        models = cast("Sequence[Mapping[str, Any]]", answer.get("models") or ())
-        return sorted(str(model["name"]) for model in models if "name" in model)
+        return names_in(answer, "models", "name") or ()
 
     async def about(self, model: str) -> Model:
         """What the model can do."""

@@ -108,7 +108,8 @@ def run_instruction(  # noqa: PLR0913 - one parameter an option
     view = _view(output, errors, as_json=as_json)
     work = _carry_out(settings, order, whom.checked(settings), view)
     # What goes wrong with the run is shown as its events tell it; log lines would say it again.
-    raise typer.Exit(run(work, log_level="ERROR"))
+    secrets = settings.secret_values()
+    raise typer.Exit(run(work, log_level="ERROR", secrets=secrets))
 
 
 async def _carry_out(settings: "Settings", order: "RunOrder", whom: "Whom", view: "View") -> "Exit":
