@@ -5,13 +5,11 @@ does in its own way is its `Wire`.
 """
 
 import asyncio
-import sys
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import httpx
 
@@ -141,7 +139,6 @@ class HttpModelClient:
         # Reading has no limit here: the deadlines of `_events` are the only ones.
         timeout = httpx.Timeout(self._timeouts.connect_s, read=None)
         self._extensions = {"timeout": timeout.as_dict()}
-        _forget_sniffio()
         # The transport alone: a client's cookies, redirects and hooks are a fifth of a call.
         self._http = httpx.AsyncHTTPTransport(
             verify=trust_for(str(self._url)),
@@ -309,16 +306,6 @@ def _sign_in(url: httpx.URL) -> Mapping[str, str]:
         return {}
     words = b64encode(f"{url.username}:{url.password}".encode()).decode()
     return {"Authorization": f"Basic {words}"}
-
-
-def _forget_sniffio() -> None:
-    """Let httpcore know at once that sniffio is not installed.
-
-    httpcore 1.0 tries to import it four times a request, which searches all of `sys.path` and is
-    a fifth of a call; the answer is asyncio in any case. May go when httpcore no longer asks.
-    """
-    if find_spec("sniffio") is None:
-        cast("dict[str, Any]", sys.modules)["sniffio"] = None
 
 
 def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:

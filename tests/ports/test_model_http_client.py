@@ -1,11 +1,7 @@
 """What every model client sends with its requests, whatever its wire."""
 
-import sys
 from base64 import b64encode
 from contextlib import aclosing
-from importlib.util import find_spec
-
-import pytest
 
 from app.adapters.model_openai import OpenAIModelClient
 from domain.models.ports import ChatMessage, ModelRequest
@@ -42,16 +38,3 @@ async def test_a_request_says_who_asks_and_takes_its_answer_as_it_is() -> None:
     assert headers["content-type"] == "application/json"
     assert "authorization" not in headers
     assert "traceparent" not in headers
-
-
-async def test_a_package_that_is_missing_is_searched_for_once_and_not_for_each_request(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delitem(sys.modules, "sniffio", raising=False)
-    is_installed = find_spec("sniffio") is not None
-
-    OpenAIModelClient(base_url="http://127.0.0.1:1")
-
-    assert ("sniffio" in sys.modules) is not is_installed
-    with pytest.raises(ImportError) if not is_installed else monkeypatch.context():
-        __import__("sniffio")
