@@ -10,7 +10,7 @@ import pytest
 
 from app.adapters import model_http_client
 from app.adapters.model_anthropic_wire import MessagesReader
-from app.adapters.model_http import ErrorWords, ModelTimeouts
+from app.adapters.model_http import ErrorWords
 from app.adapters.model_http_client import AnswerReader, HttpModelClient
 from app.adapters.model_ollama_wire import OllamaReader
 from app.adapters.model_openai_wire import ChatCompletionReader
@@ -26,7 +26,7 @@ from domain.models.ports import (
     TokenUsage,
 )
 from tests.ports.acts import Call, Cut, Done, Endless, Finish, Hang, Raw, Reason, Say
-from tests.ports.model_rig import ASK, Waits, WireUnderTest, collect, failure_of
+from tests.ports.model_rig import ASK, Waits, collect, failure_of
 from tests.ports.scripted_server import ScriptedServer
 
 WORDS = ErrorWords("m", api_key=None)
@@ -60,13 +60,16 @@ async def test_an_answer_that_grows_beyond_all_bounds_is_given_up(
 
 @pytest.mark.parametrize("act", [Cut(), Hang()], ids=["cut", "endless"])
 async def test_a_refusal_counts_although_its_words_never_end(
-    wire: WireUnderTest, provider: ScriptedServer, waits: Waits, act: Cut | Hang
+    provider: ScriptedServer,
+    client: HttpModelClient,
+    waits: Waits,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Cut | Hang,
 ) -> None:
-    client = wire.client_of(provider, waits, timeouts=ModelTimeouts(first_token_s=0.1))
+    monkeypatch.setattr(model_http_client, "_TAIL_S", 0.05)
     provider.script(Raw(b'{"error": "who are you"'), act, status=401)
 
     error = await failure_of(client)
-    await client.aclose()
 
     assert (error.kind, error.status) == (ModelErrorKind.UNAUTHORIZED, 401)
     assert error.message.startswith(f"{client.name} answered HTTP 401: ")
