@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from domain.kernel.moments import EPOCH
 from domain.kernel.ports import Clock
-from domain.models.matching import ToolIndex
-from domain.models.planner import PlannedCall, next_move
 from domain.models.ports import (
     Finished,
     FinishReason,
@@ -19,6 +18,10 @@ from domain.models.ports import (
 )
 from domain.models.tokens import count_context_words, count_words, split_words
 
+if TYPE_CHECKING:
+    from domain.models.matching import ToolIndex
+    from domain.models.planner import PlannedCall
+
 
 class OfflineModelClient:
     """Turns instructions into tool calls without a language model; needs nothing at all."""
@@ -26,7 +29,7 @@ class OfflineModelClient:
     def __init__(self, clock: Clock, *, name: str = "offline") -> None:
         self.name = name
         self._clock = clock
-        self._index = ToolIndex(())
+        self._index: ToolIndex | None = None
 
     async def aclose(self) -> None:
         """Nothing is held open."""
@@ -36,8 +39,12 @@ class OfflineModelClient:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield the next call of the plan or the closing words; never fails."""
+        # Its patterns take a tenth of a second to compile; a server starts without them.
+        from domain.models.matching import ToolIndex
+        from domain.models.planner import PlannedCall, next_move
+
         # Reading the schemas of all tools costs more than a plan, and they seldom change.
-        if not self._index.holds(request.tools):
+        if self._index is None or not self._index.holds(request.tools):
             self._index = ToolIndex(request.tools)
         move = next_move(request.messages, self._index, now=self._now())
         if isinstance(move, PlannedCall):
@@ -55,7 +62,7 @@ class OfflineModelClient:
         yield Finished(reason, offline=True)
 
 
-def _call(move: PlannedCall, request: ModelRequest) -> ToolCall:
+def _call(move: "PlannedCall", request: ModelRequest) -> ToolCall:
     """A call with an id that no other call of the context has."""
     asked = sum(len(message.tool_calls) for message in request.messages)
     return ToolCall(id=f"call_{asked + 1}", name=move.tool, arguments=move.arguments)

@@ -8,6 +8,7 @@ from domain.models.arguments import Filling, fill
 from domain.models.draft import Scene
 from domain.models.explicit import Declined, Step
 from domain.models.literals import Reading
+from domain.models.long_values import unmarked
 from domain.models.matching import IndexedTool, Match, ToolIndex
 from domain.models.moments_spoken import moments_in
 from domain.models.mood import Mood, core_start, is_open_question, is_verb, mood_of, tells
@@ -94,6 +95,7 @@ def spoken_of(clause: str) -> str:
 
 def quoted(clause: str) -> str:
     """A clause as it is named in an answer."""
+    clause = unmarked(clause)
     shown = clause if len(clause) <= 120 else f"{clause[:117]}..."
     return f'"{shown}"'
 

@@ -40,6 +40,7 @@ _OPENING = re.compile(
     r"|(?P<bracket>[\[{])",
     re.DOTALL,
 )
+_LONGEST_KEPT = 10_000
 _MOST_CLOSINGS = 20
 _LONGEST_PYTHON = 10_000
 _TAKEN = "\0"
@@ -65,7 +66,8 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        literals, bare = _parts(text)
+        # Long texts are read anew each time rather than kept.
+        literals, bare = _parts(text) if len(text) <= _LONGEST_KEPT else _parts.__wrapped__(text)
         self.json_values = [each for each in literals if not isinstance(each.value, str)]
         self.quotes = [each for each in literals if isinstance(each.value, str)]
         self.bare = bare

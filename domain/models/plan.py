@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from domain.models.choosing import plain_step, quoted
@@ -9,6 +10,7 @@ from domain.models.draft import Earlier, Scene
 from domain.models.due_times import UnclearScheduleError
 from domain.models.explicit import Declined, Step, explicit_steps, named_tool, written_call
 from domain.models.literals import FILE, Reading
+from domain.models.long_values import restored, shortened
 from domain.models.matching import IndexedTool, ToolIndex
 from domain.models.memory_words import (
     SpokenMemory,
@@ -47,6 +49,13 @@ class Plan:
         if explicit is not None:
             return explicit
         _check_length(instruction)
+        short, kept = shortened(instruction)
+        return [
+            replace(step, arguments={k: restored(v, kept) for k, v in step.arguments.items()})
+            for step in self._read(short)
+        ]
+
+    def _read(self, instruction: str) -> list[Step]:
         instruction = respelled_lead(instruction)
         listed = segments(instruction)
         has_text = len(listed) > 1 and text_start(listed[0]) < len(listed[0])

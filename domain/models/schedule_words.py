@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.models.due_times import UnclearScheduleError, When, arguments_of
 from domain.models.literals import Reading
+from domain.models.long_values import unmarked
 from domain.models.mood import core_end, core_start, is_hedged, is_imperative, is_verb
 from domain.models.schedules_spoken import read_when
 
@@ -313,7 +314,7 @@ def _reminder_name(said: str) -> str | None:
 
 def short_name(instruction: str) -> str:
     """A name of a task out of its instruction: its first words."""
-    plain = " ".join(_CONNECTOR.sub("", instruction).split()).rstrip(".!,;:")
+    plain = " ".join(_CONNECTOR.sub("", unmarked(instruction)).split()).rstrip(".!,;:")
     if len(plain) > LONGEST_NAME:
         plain = plain[:LONGEST_NAME].rsplit(" ", 1)[0].rstrip(".,;:")
     return plain[:1].upper() + plain[1:]

@@ -311,6 +311,33 @@ def test_steps_are_found_however_they_are_joined(instruction: str, calls: list[s
     assert called == calls
 
 
+def test_long_values_reach_their_tools_whole() -> None:
+    text, rows = "lorem; ipsum, then " * 4_000, [{"a": n} for n in range(1_000)]
+    said = f'hash "{text}", then write {json.dumps(rows)} as csv'
+    messages = [ChatMessage(role="user", content=said)]
+
+    first = next_move(messages, INDEX, now=NOW)
+    assert isinstance(first, PlannedCall)
+    call = ToolCall(id="c", name=first.tool, arguments=first.arguments)
+    messages.append(ChatMessage(role="assistant", tool_calls=(call,)))
+    messages.append(ChatMessage(role="tool", content="x", tool_call_id="c", tool_name=first.tool))
+    second = next_move(messages, INDEX, now=NOW)
+
+    assert isinstance(second, PlannedCall)
+    assert (first.tool, json.loads(first.arguments)) == ("hash_text", {"text": text})
+    assert (second.tool, json.loads(second.arguments)) == ("csv_write", {"rows": rows})
+
+
+def test_a_task_of_a_long_text_has_a_short_name() -> None:
+    said = f'every day at 9 hash "{"b" * 3_000}"'
+
+    move = next_move([ChatMessage(role="user", content=said)], INDEX, now=NOW)
+
+    assert isinstance(move, PlannedCall)
+    given = json.loads(move.arguments)
+    assert (given["name"], given["instruction"]) == ('Hash "..."', f'hash "{"b" * 3_000}"')
+
+
 @pytest.mark.parametrize("instruction", TALK)
 def test_talk_of_side_effects_is_no_order_for_them(instruction: str) -> None:
     move = next_move([ChatMessage(role="user", content=instruction)], INDEX, now=NOW)
