@@ -11,6 +11,7 @@ from domain.conversations.service import ConversationService
 from domain.kernel.database import Database
 from domain.kernel.errors import NotFound
 from domain.models.ports import ChatMessage, ProviderState, ToolCall, ToolSpec
+from domain.models.prices import Price
 from domain.models.providers import ModelProviders
 from domain.runs.candidates import Candidate, Choice, candidates_of, unpriced
 from domain.runs.failures import RunFailedError
@@ -74,6 +75,10 @@ class ContextBuilder:
             limits=limits,
             messages=messages if settings.instructions else messages[1:],
         )
+
+    def price_of(self, provider: str, name: str) -> Price | None:
+        """What a model asks; None when nobody knows."""
+        return self._models.prices.of(provider, name)
 
     async def _choice(
         self, work: Work, settings: AgentSettings, limits: RunLimits, past: Sequence[PastStep]

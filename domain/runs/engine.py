@@ -18,7 +18,7 @@ from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.models.ports import ModelError
-from domain.models.prices import dollars
+from domain.models.prices import FREE_PROVIDERS, dollars
 from domain.runs.asking import Asker, answer_of
 from domain.runs.calls import CallDone, CallRunner
 from domain.runs.context import ContextBuilder, Turn
@@ -68,6 +68,9 @@ class RunEngine:
         turn: Turn | None = None
         try:
             if work.claim.losses >= MOST_LOSSES:
+                voided = recover(past).voided
+                if voided is not None:
+                    self._count_lost(work, voided)
                 self._fail(
                     RunErrorCode.WORKER_LOST,
                     f"The run lost its worker {work.claim.losses} times and is not tried again.",
@@ -96,8 +99,16 @@ class RunEngine:
             )
             await self._end_failed(work, failure)
 
-    async def end_cancelled(self, work: Work, reason: str | None) -> None:
-        """End a run that was stopped by order; what it said so far is kept."""
+    async def end_cancelled(
+        self, work: Work, reason: str | None, lost: Sequence[PastStep] = ()
+    ) -> None:
+        """End a run that was stopped by order; what it said so far is kept.
+
+        `lost` are its steps so far where its work was not taken up again before.
+        """
+        voided = recover(lost).voided
+        if voided is not None:
+            self._count_lost(work, voided)
         work.count_call()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
@@ -129,16 +140,21 @@ class RunEngine:
         drafts = [work.draft(EventType.RUN_STARTED, {}, self._clock.now_us())]
         statements: list[Statement] = []
         if found.voided is not None:
-            model = turn.choice.model
-            work.begin_call(found.voided, model.price, offline=model.is_offline)
-            work.count_call()
+            self._count_lost(work, found.voided)
             work.keep_text()
-            statements.append(self._void(found.voided))
-            drafts.append(self._retrying(work, turn, found.voided))
+            statements.append(self._void(found.voided.id))
+            drafts.append(self._retrying(work, turn, found.voided.id))
         if not found.open_calls:
             return await self._begin_step(work, turn, statements, drafts)
         await self._journal.progress(work, statements, drafts)
         return await self._settle_calls(work, turn, self._calls.reopened(work, found.open_calls))
+
+    def _count_lost(self, work: Work, step: PastStep) -> None:
+        """Count a model call that was lost with its worker; nobody knows what came of it."""
+        provider = step.provider or ""
+        price = self._contexts.price_of(provider, step.name)
+        work.begin_call(step.id, price, offline=provider in FREE_PROVIDERS)
+        work.count_call()
 
     def _void(self, step_id: str) -> Statement:
         return Statement(
@@ -230,7 +246,13 @@ class RunEngine:
     def _check_limits(self, work: Work, turn: Turn, calls: int) -> None:
         """End the run unless its calls and the model's next word still fit."""
         self._check_spent(work, turn)
-        limits = turn.limits
+        limits, asking = turn.limits, work.asking
+        if limits.max_cost_usd is not None and asking is not None and asking.cost is None:
+            self._fail(
+                RunErrorCode.LIMIT_REACHED,
+                f"{turn.choice.model.label} did not say what it used, so a limit in money"
+                " (maxCostUsd) cannot be kept.",
+            )
         # Of calls after which another model or worker went on, no step is counted.
         if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
             self._fail(

@@ -11,14 +11,14 @@ from domain.runs.state import StepKind, StepStatus
 class Recovery:
     """A model call whose text is void, and calls of the last answer that have no result."""
 
-    voided: str | None
+    voided: PastStep | None
     open_calls: tuple[PastStep, ...]
 
 
 def recover(past: Sequence[PastStep]) -> Recovery:
     """Find the first thing that is not recorded."""
     running = [step for step in past if step.status == StepStatus.RUNNING]
-    voided = [step.id for step in running if step.kind == StepKind.MODEL_CALL]
+    voided = [step for step in running if step.kind == StepKind.MODEL_CALL]
     return Recovery(
         voided=voided[-1] if voided else None,
         open_calls=tuple(step for step in running if step.kind == StepKind.TOOL_CALL),

@@ -218,7 +218,7 @@ class Runner:
         )
         try:
             if held.stop is not None:
-                return await self._stopped(held)
+                return await self._stopped(held, past)
             await self._engine.carry_out(work, past, first)
             held.ended = True
             log.info("run.ended", steps=work.position, events=work.seq)
@@ -237,13 +237,13 @@ class Runner:
             if self._more and not self.is_full():
                 self._pull()
 
-    async def _stopped(self, held: Held) -> None:
+    async def _stopped(self, held: Held, untouched: Sequence[PastStep] = ()) -> None:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             task.uncancel()
         try:
             if held.stop is Stop.CANCEL:
-                await self._engine.end_cancelled(held.work, held.reason)
+                await self._engine.end_cancelled(held.work, held.reason, untouched)
                 held.ended = True
                 log.info("run.cancelled")
             else:

@@ -171,3 +171,60 @@ async def test_a_worker_that_knows_fewer_models_leaves_none_out(world: RunWorld)
         row = await world.work_off(second, run_id)
 
     assert (row.status, row.output) == ("SUCCEEDED", "here")
+
+
+async def lose_worker(world: RunWorld, gate: Gate, *, of: str | None = None) -> str:
+    """Let a worker begin a run, or take one over, and be gone in the middle of a call."""
+    async with world.process(stalled=True) as lost:
+        run_id = of or await world.accept()
+        await lost.execute(run_id)
+        async with asyncio.timeout(20):
+            await gate.reached.wait()
+        world.clock.move(60)
+        # What the next worker does, so that this one's farewell changes nothing.
+        sql = "UPDATE run SET lease_until = 1, lease_owner = 'gone' WHERE id = $1"
+        await world.database.write([Statement(sql, (run_id,))])
+    return run_id
+
+
+async def test_a_call_that_was_lost_counts_when_a_cancel_is_all_that_is_left(
+    world: RunWorld,
+) -> None:
+    gate = Gate()
+    world.model.script([TextDelta("lost"), gate])
+    run_id = await lose_worker(world, gate)
+    await world.order_cancel(run_id)
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, run_id)
+
+    assert (row.status, row.model_calls, bool(row.cost_known)) == ("CANCELLED", 1, False)
+    assert [step.status for step in await world.steps(run_id)] == ["CANCELLED"]
+
+
+async def test_a_call_that_was_lost_with_the_last_worker_counts(world: RunWorld) -> None:
+    gates = [Gate(), Gate(), Gate()]
+    world.model.script(*[[TextDelta("lost"), gate] for gate in gates])
+    run_id = await lose_worker(world, gates[0])
+    for gate in gates[1:]:
+        await lose_worker(world, gate, of=run_id)
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, run_id)
+
+    steps = [(step.status, step.error_code) for step in await world.steps(run_id)]
+    assert (row.status, row.error_code, row.model_calls) == ("FAILED", "WORKER_LOST", 3)
+    assert steps == [("CANCELLED", None), ("CANCELLED", None), ("FAILED", "WORKER_LOST")]
+
+
+async def test_a_limit_in_money_ends_a_run_whose_model_tells_no_use(world: RunWorld) -> None:
+    silent = [each for each in call("note", '{"text": "x"}') if not isinstance(each, TokenUsage)]
+    world.model.script(silent, say("never"))
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, await world.accept(limits={"maxCostUsd": 1}))
+
+    assert (row.status, row.error_code, world.effects.done) == ("FAILED", "LIMIT_REACHED", [])
+    assert row.error_message == (
+        "scripted:m1 did not say what it used, so a limit in money (maxCostUsd) cannot be kept."
+    )
