@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import queue
 import shutil
 import signal
 import socket
@@ -137,10 +138,12 @@ class Server(ABC):
             preexec_fn=_die_with_parent(self.orphan_signal),  # noqa: PLW1509 it only asks the kernel
             **_as_user(self._user),
         )
-        is_ready = threading.Event()
-        threading.Thread(target=self._listen, args=(self._process, is_ready), daemon=True).start()
-        if not is_ready.wait(START_TIMEOUT_S) or not self.is_running:
-            raise ServerFailed(self.said)
+        readiness: queue.Queue[bool] = queue.Queue()
+        threading.Thread(target=self._listen, args=(self._process, readiness), daemon=True).start()
+        with contextlib.suppress(queue.Empty):
+            if readiness.get(timeout=START_TIMEOUT_S) and self.is_running:
+                return
+        raise ServerFailed(self.said)
 
     def stop(self) -> None:
         """End it in its own way, and come back when it is gone."""
@@ -169,14 +172,15 @@ class Server(ABC):
             process.wait(STOP_TIMEOUT_S)
         self._process = None
 
-    def _listen(self, process: subprocess.Popen[str], is_ready: threading.Event) -> None:
+    def _listen(self, process: subprocess.Popen[str], readiness: queue.Queue[bool]) -> None:
+        """Keep what it says, and tell whether it got ready before it fell silent."""
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
                 self._said.append(line)
                 if self.ready in line:
-                    is_ready.set()
-        is_ready.set()
+                    readiness.put(item=True)
+        readiness.put(item=False)
 
 
 class RedisServer(Server):
