@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from app.adapters.model_request import arguments_of, to_json
+from app.adapters.model_request import arguments_of, function_tool, to_json
 from domain.models.ports import ChatMessage, ModelRequest, ToolSpec
 
 TOP_LEVEL = frozenset(
@@ -28,7 +28,7 @@ def request_body(request: ModelRequest, provider: str, num_ctx: int) -> bytes:
         "options": options_of(request, num_ctx),
     }
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [function_tool(tool) for tool in request.tools]
     return to_json(body)
 
 
@@ -56,15 +56,6 @@ def _message(message: ChatMessage, provider: str) -> dict[str, Any]:
     return body | (state.data if state is not None and state.provider == provider else {})
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.input_schema,
-    }
-    return {"type": "function", "function": function}
-
-
 def least_tokens(request: ModelRequest) -> int:
     """Tokens that the prompt has at least: its words, since no token spans two of them.
 
@@ -79,7 +70,7 @@ def likely_tokens(request: ModelRequest) -> int:
     """Tokens that the prompt probably has: one for four letters, tools included."""
     said = sum(len(message.content) for message in request.messages)
     asked = sum(len(call.arguments) for each in request.messages for call in each.tool_calls)
-    shown = sum(len(to_json(_tool(tool))) for tool in request.tools)
+    shown = sum(len(to_json(function_tool(tool))) for tool in request.tools)
     return (said + asked + shown) // 4
 
 

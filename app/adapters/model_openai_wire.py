@@ -8,7 +8,7 @@ import orjson
 
 from app.adapters.model_http import ErrorWords
 from app.adapters.model_reader import CallIds, JsonReader, count_of, text_of
-from app.adapters.model_request import arguments_of, fitting_name, to_json
+from app.adapters.model_request import arguments_of, fitting_name, function_tool, to_json
 from domain.models.ports import (
     ChatMessage,
     Finished,
@@ -20,7 +20,6 @@ from domain.models.ports import (
     TextDelta,
     TokenUsage,
     ToolCall,
-    ToolSpec,
 )
 
 _DONE = b"[DONE]"
@@ -59,7 +58,7 @@ def request_body(request: ModelRequest, provider: str) -> bytes:
     if request.parameters.get("stream_options", body) is None:
         del body["stream_options"]
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [function_tool(tool) for tool in request.tools]
     elif "tools" not in body:
         for name in _ONLY_WITH_TOOLS:
             body.pop(name, None)
@@ -99,15 +98,6 @@ def _arguments(call: ToolCall) -> str:
     except orjson.JSONDecodeError:
         is_object = False
     return call.arguments if is_object else to_json(arguments_of(call)).decode()
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.input_schema,
-    }
-    return {"type": "function", "function": function}
 
 
 @dataclass(slots=True)

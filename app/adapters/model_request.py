@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import orjson
 
-from domain.models.ports import ToolCall
+from domain.models.ports import ToolCall, ToolSpec
 
 MOST_LETTERS = 64
 _BAD_LETTER = re.compile(r"[^A-Za-z0-9_-]")
@@ -30,6 +30,16 @@ def _plain(value: object) -> object:
         return dict(cast("Mapping[str, object]", value))
     message = f"{type(value).__name__} is no JSON value"
     raise TypeError(message)
+
+
+def function_tool(tool: ToolSpec) -> dict[str, Any]:
+    """A tool as chat completions and Ollama take it."""
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.input_schema,
+    }
+    return {"type": "function", "function": function}
 
 
 def arguments_of(call: ToolCall) -> dict[str, Any]:
