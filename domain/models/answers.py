@@ -1,6 +1,7 @@
 """What the offline planner says: results in plain words, and why it declines."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +12,8 @@ from domain.models.parameters import Kind, Parameter, parameters_of
 from domain.models.ports import ChatMessage, ToolSpec
 from domain.models.tellings import told
 
+_MOST_NAMES = 60
+_SENTENCE_END = re.compile(r"(?<=[.;])\s|\n")
 _EXAMPLES: Mapping[Kind, Any] = {
     Kind.OBJECT: {"key": "value"},
     Kind.LIST: [1, 2, 3],
@@ -89,16 +92,26 @@ def declined(reason: str, nearest: Sequence[ToolSpec], tools: Sequence[ToolSpec]
         f"instructions that clearly mean one of my tools. I did nothing, because {reason}."
     )
     lines = [introduction]
-    shown = tuple(nearest[:3]) or tuple(tools[:3])
-    if shown:
-        lines.append("The closest tools are:" if nearest else "Some of my tools are:")
-        lines.extend(f"- {_invitation(tool)}" for tool in shown)
+    if nearest:
+        lines.append("The closest tools are:")
+        lines.extend(f"- {_invitation(tool)}" for tool in nearest[:3])
+    elif tools:
+        lines.append(f"None of my tools comes close: {names_of(tools)}.")
+    if tools:
+        lines.append('Say "help" to see what I understand.')
     lines.append(CONNECT)
     return "\n".join(lines)
 
 
+def names_of(tools: Sequence[ToolSpec]) -> str:
+    """Names of tools, in one line."""
+    names = [tool.name for tool in tools]
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _invitation(tool: ToolSpec) -> str:
-    summary = tool.description.strip().split("\n", 1)[0].rstrip(".")
+    summary = _SENTENCE_END.split(tool.description.strip(), maxsplit=1)[0].rstrip(".;")
     return f"{tool.name}: {summary}. Try: {example_call(tool)}"
 
 

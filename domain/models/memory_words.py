@@ -77,8 +77,13 @@ _PERSONAL = re.compile(
     r"(?:what|when|where|who|which|whose|how\s+(?:old|much|many|long|often|tall|far))(?:['\u2019]s)?\b(?=.*\b(?:my|our|mine|ours|we|us|me|i)\b).+",
     _I | re.DOTALL,
 )
+_OF_SOMEBODY = re.compile(
+    r"(?:[Ww]hat|[Ww]hen|[Ww]here|[Ww]ho|[Ww]hich|[Hh]ow\s+(?:old|tall|far))(?:['\u2019]s)?\s+(?:is|are|was|were|does|do)?\s*"
+    r"(?:\w+\s+){0,3}[A-Z]\w+['\u2019]s\s+.+",
+    re.DOTALL,
+)
 _NOT_PERSONAL = re.compile(
-    r"\b(?:you|if|happens|should|could|would|can|may|workspace|files?|folders?|convert|calculate)\b",
+    r"\b(?:tasks?|reminders?|schedules?|runs?|agents?|tools?|you|if|happens|should|could|would|can|may|workspace|files?|folders?|convert|calculate)\b",
     _I,
 )
 _ABOUT_LEAD = re.compile(r"^(?:(?:anything|something|everything)\s+about|about|the|a|an)\s+", _I)
@@ -200,9 +205,10 @@ def recall_in(clause: str) -> SpokenRecall | None:
 
 
 def personal_question(clause: str) -> SpokenRecall | None:
-    """A plain question about "my" or "our" things, which memory may answer."""
+    """A plain question about "my", "our" or somebody's things, which memory may answer."""
     said = _said(clause)
-    if len(said) > 500 or _PERSONAL.fullmatch(said) is None or _NOT_PERSONAL.search(said):
+    is_personal = _PERSONAL.fullmatch(said) or _OF_SOMEBODY.fullmatch(said)
+    if len(said) > 500 or is_personal is None or _NOT_PERSONAL.search(said):
         return None
     return SpokenRecall(query=said)
 

@@ -68,7 +68,7 @@ class Plan:
         for segment in listed:
             steps += self._segment(segment, later=bool(steps))
         if not steps:
-            raise Declined("it is empty")
+            raise Declined("it asks for nothing" if instruction.strip() else "it is empty")
         if len(steps) > MAX_STEPS:
             message = f"it has more than {MAX_STEPS} steps"
             raise Declined(message)
@@ -166,7 +166,15 @@ class Plan:
 
     def _clause(self, clause: str, *, later: bool) -> list[Step]:
         """The steps of one clause, most often one."""
-        clause = respelled_lead(clause, self._index.verbs)
+        meant = respelled_lead(clause, self._index.verbs)
+        try:
+            return self._as_meant(meant, later=later)
+        except Declined as refusal:
+            # What is declined is quoted as it was said.
+            reason = refusal.reason.replace(quoted(meant), quoted(clause))
+            raise Declined(reason, refusal.nearest) from refusal
+
+    def _as_meant(self, clause: str, *, later: bool) -> list[Step]:
         explicit = explicit_steps(clause, self._index)
         if explicit is not None:
             return explicit

@@ -1,15 +1,13 @@
 """What the offline planner can say of itself and of its tools."""
 
 import re
-from collections.abc import Sequence
 
-from domain.models.answers import CONNECT, example_call
+from domain.models.answers import CONNECT, example_call, names_of
 from domain.models.matching import ToolIndex
 from domain.models.parameters import parameters_of
 from domain.models.ports import ToolSpec
 from domain.models.schedule_words import reminder_in
 
-_MOST_TOOLS = 60
 _GREETING = (
     r"(?:hello|hi|hey|good\s+(?:morning|afternoon|evening|day)|greetings|howdy)"
     r"(?:\s+(?:there|gob|you))?"
@@ -19,6 +17,11 @@ _HELP = re.compile(
     r"(?:\s+(?:for\s+me|here|you|with|me\s+with))*|who\s+are\s+you|what\s+are\s+you|how\s+does\s+(?:this|it)\s+work"
     r"|(?:what|which)\s+(?:tools|commands|instructions|helpers)\s+(?:do\s+you\s+(?:have|know|understand)|are\s+there|can\s+(?:you|i)\s+use|are\s+available|exist)"
     r"|(?:list|show|tell)\s+(?:me\s+)?(?:all\s+|your\s+|the\s+|available\s+|of\s+)*(?:tools|commands)|tools|commands|getting\s+started)\W*",
+    re.IGNORECASE,
+)
+_THANKS = re.compile(
+    r"\W*(?:(?:many\s+|ok(?:ay)?\W+|great\W+|perfect\W+)*(?:thanks|thank\s+you|thx|cheers|ty)"
+    r"(?:\s+(?:a\s+lot|so\s+much|very\s+much|gob|again|for\s+(?:that|this|your\s+help|the\s+help)))*)\W*",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
@@ -46,6 +49,8 @@ def talk(instruction: str, index: ToolIndex) -> str | None:
         return None
     if _HELP.fullmatch(instruction):
         return _help(index)
+    if _THANKS.fullmatch(instruction):
+        return "You are welcome."
     about = _ABOUT.fullmatch(instruction)
     if about is not None and (tool := index.named(about["name"])) is not None:
         return _card(tool)
@@ -64,16 +69,10 @@ def _help(index: ToolIndex) -> str:
     samples = [said for name, said in _SAMPLES if index.named(name) is not None]
     if samples:
         lines += ["Try:", *(f"- {said}" for said in samples)]
-    lines.append(f"My tools are: {_names([tool.spec for tool in index.tools])}.")
+    lines.append(f"My tools are: {names_of([tool.spec for tool in index.tools])}.")
     lines.append(f'"What does {index.tools[0].spec.name} do?" tells more of one.')
     lines.append(CONNECT)
     return "\n".join(lines)
-
-
-def _names(tools: Sequence[ToolSpec]) -> str:
-    names = [tool.name for tool in tools]
-    more = len(names) - _MOST_TOOLS
-    return ", ".join(names[:_MOST_TOOLS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _card(tool: ToolSpec) -> str:

@@ -1,9 +1,10 @@
 """Results of well-known tools as one would tell them to a person: short, and still exact."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
+from domain.kernel.zones import load_zone, zone_names
 from domain.models.fences import fenced, in_line
 
 _MOST_LISTED = 50
@@ -188,12 +189,14 @@ def _recalled(arguments: Fields, value: Any) -> str | None:
     return "\n".join(lines)
 
 
-def _scheduled(_: Fields, value: Any) -> str | None:
-    times = [datetime.fromisoformat(each) for each in value["next_times"]]
+def _scheduled(arguments: Fields, value: Any) -> str | None:
+    name = str(arguments.get("timezone", "UTC")) if "cron" in arguments else "UTC"
+    zone = load_zone(name) if name in zone_names() else UTC
+    times = [datetime.fromisoformat(each).astimezone(zone) for each in value["next_times"]]
     said = f'I scheduled "{value["name"]}": {value["schedule"]}.'
     if not times:
         return said
-    first, *others = (f"{_day(each)} at {each:%H:%M} UTC" for each in times)
+    first, *others = (f"{_day(each)} at {each:%H:%M} {each:%Z}" for each in times)
     then = f", then {_listed(others)}" if others else ""
     return f"{said}\nNext: {first}{then}."
 

@@ -195,6 +195,7 @@ def test_a_decline_names_the_planner_the_nearest_tools_and_how_to_connect_a_mode
         "- files_list: List the files beneath a folder of the workspace. "
         'Try: files_list {"path": "notes.txt"}\n'
         '- files_read: Read a text file of the workspace. Try: files_read {"path": "notes.txt"}\n'
+        'Say "help" to see what I understand.\n'
         "To have a language model answer, set MODEL_PROVIDER to openai, anthropic or ollama; "
         "docs/howto/connect-a-model.md tells how."
     )
@@ -205,6 +206,7 @@ def test_without_any_tool_the_planner_declines() -> None:
 
     assert answer.is_declined
     assert "I did nothing, because no tools are offered to this run." in answer.text
+    assert "help" not in answer.text
 
 
 def test_an_instruction_between_two_equal_tools_asks_which_one_is_meant() -> None:

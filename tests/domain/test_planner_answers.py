@@ -351,3 +351,50 @@ def test_the_same_words_at_the_same_moment_give_the_same_plan() -> None:
     moves = {next_move(said, ToolIndex(shipped_tools()), now=NOW) for _ in range(3)}
 
     assert len(moves) == 1
+
+
+def test_times_are_told_in_the_zone_that_was_asked_for() -> None:
+    asked = "every weekday at 9 in Berlin list the files"
+    result = {
+        "name": "List the files",
+        "schedule": "At 09:00, Monday to Friday, Europe/Berlin",
+        "next_times": ["2026-03-11T08:00:00Z"],
+    }
+
+    answer = answer_to(asked, result)
+
+    assert answer.text.endswith("\nNext: Wednesday, 11 March 2026 at 09:00 CET.")
+
+
+@pytest.mark.parametrize("said", ["thanks!", "Thank you very much", "ok, thanks a lot"])
+def test_thanks_are_no_order(said: str) -> None:
+    assert answer_to(said) == Answer(text="You are welcome.")
+
+
+def test_a_decline_quotes_what_was_said_not_how_it_was_read() -> None:
+    answer = answer_to("Paint my cat blue")
+
+    assert answer.is_declined
+    assert 'I could not match "Paint my cat blue" to a tool.' in answer.text
+
+
+def test_where_no_tool_comes_close_all_are_named() -> None:
+    answer = answer_to("ok, please")
+
+    assert answer.is_declined
+    assert "because it asks for nothing.\nNone of my tools comes close: " in answer.text
+
+
+@pytest.mark.parametrize(
+    ("said", "query"),
+    [
+        ("when is Anna's birthday?", "when is Anna's birthday"),
+        ("Who is Bob\u2019s manager?", "Who is Bob\u2019s manager"),
+    ],
+)
+def test_a_question_about_somebody_is_one_for_memory(said: str, query: str) -> None:
+    move = next_move([ChatMessage(role="user", content=said)], INDEX, now=NOW)
+
+    assert move == PlannedCall(
+        tool="recall", arguments=json.dumps({"query": query}, ensure_ascii=False)
+    )
