@@ -19,8 +19,8 @@ from domain.models.ports import (
 from domain.models.tokens import count_context_words, count_words, split_words
 
 if TYPE_CHECKING:
-    from domain.models.matching import ToolIndex
-    from domain.models.planner import PlannedCall
+    from domain.models.offline.matching import ToolIndex
+    from domain.models.offline.planner import PlannedCall
 
 
 class OfflineModelClient:
@@ -40,8 +40,8 @@ class OfflineModelClient:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield the next call of the plan or the closing words; never fails."""
         # Its patterns take a tenth of a second to compile; a server starts without them.
-        from domain.models.matching import ToolIndex
-        from domain.models.planner import PlannedCall, next_move
+        from domain.models.offline.matching import ToolIndex
+        from domain.models.offline.planner import PlannedCall, next_move
 
         # Reading the schemas of all tools costs more than a plan, and they seldom change.
         if self._index is None or not self._index.holds(request.tools):

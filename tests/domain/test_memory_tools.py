@@ -12,8 +12,8 @@ from domain.kernel.database import Database, Statement
 from domain.kernel.moments import EPOCH
 from domain.memory.policy import MemoryKind, MemoryPolicy, MemoryScope
 from domain.memory.tools import memory_tools
-from domain.models.matching import ToolIndex
-from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.planner import Answer, PlannedCall, next_move
 from domain.models.ports import ChatMessage
 from domain.tools.calls import ToolContext, ToolResult
 from domain.tools.manifest import SideEffect, to_spec

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.models.matching import ToolIndex
-from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.planner import Answer, PlannedCall, next_move
 from domain.models.ports import ChatMessage, FinishReason, ToolCall, ToolSpec
 from tests.domain.planner_tools import TOOLS, tool
 

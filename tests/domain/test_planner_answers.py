@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.models.matching import ToolIndex
-from domain.models.planner import Answer, PlannedCall, next_move
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.planner import Answer, PlannedCall, next_move
 from domain.models.ports import ChatMessage, ToolCall
 from tests.domain.planner_tools import shipped_tools
 

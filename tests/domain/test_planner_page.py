@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.models.matching import ToolIndex
-from domain.models.planner import PlannedCall, next_move
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.planner import PlannedCall, next_move
 from domain.models.ports import ChatMessage, ToolCall
 from tests.domain.planner_tools import shipped_tools
 

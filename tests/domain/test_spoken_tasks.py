@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from domain.models.due_times import UnclearScheduleError, arguments_of
-from domain.models.memory_words import (
+from domain.models.offline.due_times import UnclearScheduleError, arguments_of
+from domain.models.offline.memory_words import (
     SpokenMemory,
     SpokenRecall,
     memory_in,
     personal_question,
     recall_in,
 )
-from domain.models.schedule_words import schedule_in
-from domain.models.schedules_spoken import read_when
+from domain.models.offline.schedule_words import schedule_in
+from domain.models.offline.schedules_spoken import read_when
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

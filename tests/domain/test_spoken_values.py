@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.models.measures import conversion_in
-from domain.models.moments_spoken import moments_in
-from domain.models.numbers_spoken import numbers_in
-from domain.models.spelling import respelled, respelled_lead
-from domain.models.sums import RESULT, find_sum
-from domain.models.zones_spoken import zone_named
+from domain.models.offline.measures import conversion_in
+from domain.models.offline.moments_spoken import moments_in
+from domain.models.offline.numbers_spoken import numbers_in
+from domain.models.offline.spelling import respelled, respelled_lead
+from domain.models.offline.sums import RESULT, find_sum
+from domain.models.offline.zones_spoken import zone_named
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
-from domain.models.numbers_spoken import MEASURE, number_of, value_of
+from domain.models.offline.numbers_spoken import MEASURE, number_of, value_of
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS = (

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from domain.models.earlier import RESULT_KEYS, parsed, unwrapped
-from domain.models.fences import INLINE_CHARS, fenced, in_line
-from domain.models.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.earlier import RESULT_KEYS, parsed, unwrapped
+from domain.models.offline.fences import INLINE_CHARS, fenced, in_line
+from domain.models.offline.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.tellings import told
 from domain.models.ports import ChatMessage, ToolSpec
-from domain.models.tellings import told
 
 _MOST_NAMES = 60
 _SENTENCE_END = re.compile(r"(?<=[.;])\s|\n")

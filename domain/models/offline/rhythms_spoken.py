@@ -2,8 +2,8 @@
 
 import re
 
-from domain.models.due_times import When
-from domain.models.numbers_spoken import number_of
+from domain.models.offline.due_times import When
+from domain.models.offline.numbers_spoken import number_of
 
 _I = re.IGNORECASE
 _EVERY_N = re.compile(

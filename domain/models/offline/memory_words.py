@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from domain.models.literals import Reading
-from domain.models.mood import core_end, core_start, is_hedged
+from domain.models.offline.literals import Reading
+from domain.models.offline.mood import core_end, core_start, is_hedged
 
 _I = re.IGNORECASE
 _KIND = (

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from domain.models.numbers_spoken import UNSIGNED
+from domain.models.offline.numbers_spoken import UNSIGNED
 
 _TOKENS: tuple[tuple[str, str], ...] = (
     ("function", r"(?:sqrt|abs|round|floor|ceil|exp|log10|log2|log|sin|cos|tan|min|max|sum)\s*\("),

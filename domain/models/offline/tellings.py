@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from domain.kernel.zones import load_zone, zone_names
-from domain.models.fences import fenced, in_line
+from domain.models.offline.fences import fenced, in_line
 
 _MOST_LISTED = 50
 _MOST_ROWS = 30

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from domain.models.choosing import plain_step, quoted
-from domain.models.draft import Earlier, Scene
-from domain.models.due_times import UnclearScheduleError
-from domain.models.explicit import Declined, Step, explicit_steps, named_tool, written_call
-from domain.models.literals import FILE, Reading
-from domain.models.long_values import restored, shortened
-from domain.models.matching import IndexedTool, ToolIndex
-from domain.models.memory_words import (
+from domain.models.offline.choosing import plain_step, quoted
+from domain.models.offline.draft import Earlier, Scene
+from domain.models.offline.due_times import UnclearScheduleError
+from domain.models.offline.explicit import Declined, Step, explicit_steps, named_tool, written_call
+from domain.models.offline.literals import FILE, Reading
+from domain.models.offline.long_values import restored, shortened
+from domain.models.offline.matching import IndexedTool, ToolIndex
+from domain.models.offline.memory_words import (
     SpokenMemory,
     SpokenRecall,
     asks_to_remember,
@@ -20,13 +20,13 @@ from domain.models.memory_words import (
     personal_question,
     recall_in,
 )
-from domain.models.mood import asks_for_something, reads_first, request_within
-from domain.models.parameters import Kind
+from domain.models.offline.mood import asks_for_something, reads_first, request_within
+from domain.models.offline.parameters import Kind
+from domain.models.offline.schedule_words import asks_for_schedule, begins_schedule, schedule_in
+from domain.models.offline.spelling import respelled_lead
+from domain.models.offline.steps import conjuncts, elliptic, parts, segments, sentences, text_start
+from domain.models.offline.wording import is_report
 from domain.models.ports import ToolSpec
-from domain.models.schedule_words import asks_for_schedule, begins_schedule, schedule_in
-from domain.models.spelling import respelled_lead
-from domain.models.steps import conjuncts, elliptic, parts, segments, sentences, text_start
-from domain.models.wording import is_report
 
 MAX_CHARS = 100_000
 MAX_BARE_CHARS = 4_000

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.kernel.zones import load_zone
-from domain.models.times_spoken import SpokenDay, SpokenTime
+from domain.models.offline.times_spoken import SpokenDay, SpokenTime
 
 CRON_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

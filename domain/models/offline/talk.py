@@ -2,11 +2,11 @@
 
 import re
 
-from domain.models.answers import CONNECT, example_call, names_of
-from domain.models.matching import ToolIndex
-from domain.models.parameters import parameters_of
+from domain.models.offline.answers import CONNECT, example_call, names_of
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.parameters import parameters_of
+from domain.models.offline.schedule_words import reminder_in
 from domain.models.ports import ToolSpec
-from domain.models.schedule_words import reminder_in
 
 _GREETING = (
     r"(?:hello|hi|hey|good\s+(?:morning|afternoon|evening|day)|greetings|howdy)"

@@ -7,7 +7,7 @@ reports and quotations do not.
 import re
 from enum import Enum
 
-from domain.models.wording import word_set
+from domain.models.offline.wording import word_set
 
 _I = re.IGNORECASE
 _COURTESY = re.compile(

@@ -4,18 +4,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.models.arguments import Filling, fill
-from domain.models.draft import Scene
-from domain.models.explicit import Declined, Step
-from domain.models.literals import Reading
-from domain.models.long_values import unmarked
-from domain.models.matching import IndexedTool, Match, ToolIndex
-from domain.models.moments_spoken import moments_in
-from domain.models.mood import Mood, core_start, is_open_question, is_verb, mood_of, tells
-from domain.models.numbers_spoken import numbers_in
-from domain.models.parameters import Kind
-from domain.models.ports import ToolSpec
-from domain.models.wording import (
+from domain.models.offline.arguments import Filling, fill
+from domain.models.offline.draft import Scene
+from domain.models.offline.explicit import Declined, Step
+from domain.models.offline.literals import Reading
+from domain.models.offline.long_values import unmarked
+from domain.models.offline.matching import IndexedTool, Match, ToolIndex
+from domain.models.offline.moments_spoken import moments_in
+from domain.models.offline.mood import Mood, core_start, is_open_question, is_verb, mood_of, tells
+from domain.models.offline.numbers_spoken import numbers_in
+from domain.models.offline.parameters import Kind
+from domain.models.offline.wording import (
     ACTIONS,
     FILLERS,
     GENERIC,
@@ -30,6 +29,7 @@ from domain.models.wording import (
     synonyms,
     words,
 )
+from domain.models.ports import ToolSpec
 
 _CLEAR_SCORE = 0.5
 _STRONG_EVIDENCE = 0.8

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.models.literals import Reading, json_at
-from domain.models.matching import ToolIndex
-from domain.models.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.literals import Reading, json_at
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.values import fits, typed
 from domain.models.ports import ToolSpec
-from domain.models.values import fits, typed
 
 _NAME = re.compile(
     r"(?<![\w.])/?(?P<name>[A-Za-z_][\w.-]*)\s*(?:with\s+|:\s*)?(?:\((?=\s*\{)\s*)?(?=\{)"

@@ -4,18 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from domain.models.draft import Draft, Earlier
-from domain.models.literals import MOMENT, ZONE
-from domain.models.measures import conversion_in
-from domain.models.moments_spoken import (
+from domain.models.offline.draft import Draft, Earlier
+from domain.models.offline.literals import MOMENT, ZONE
+from domain.models.offline.measures import conversion_in
+from domain.models.offline.moments_spoken import (
     SpokenMoment,
     iso_moment,
     moments_in,
     shifted,
     zones_in,
 )
-from domain.models.parameters import Kind, Parameter
-from domain.models.sums import RESULT, find_sum
+from domain.models.offline.parameters import Kind, Parameter
+from domain.models.offline.sums import RESULT, find_sum
 
 _PATTERN_WORDS: Sequence[tuple[str, str]] = (
     (

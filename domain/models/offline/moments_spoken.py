@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from domain.kernel.zones import load_zone
-from domain.models.literals import MOMENT
-from domain.models.times_spoken import clock_at, day_at
-from domain.models.zones_spoken import zone_at
+from domain.models.offline.literals import MOMENT
+from domain.models.offline.times_spoken import clock_at, day_at
+from domain.models.offline.zones_spoken import zone_at
 
 _I = re.IGNORECASE
 _START = re.compile(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from domain.models.numbers_spoken import UNSIGNED, value_of, written
-from domain.models.sum_tokens import Token, tokens_of
+from domain.models.offline.numbers_spoken import UNSIGNED, value_of, written
+from domain.models.offline.sum_tokens import Token, tokens_of
 
 RESULT = "\x01"
 """Stands in an expression for the result of the step before."""

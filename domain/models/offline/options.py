@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from domain.models.draft import Draft
-from domain.models.literals import MOMENT
-from domain.models.moments_spoken import moments_in
-from domain.models.numbers_spoken import number_of, numbers_in
-from domain.models.parameters import Kind, Parameter
-from domain.models.times_spoken import minutes_at
-from domain.models.wording import stem, words
+from domain.models.offline.draft import Draft
+from domain.models.offline.literals import MOMENT
+from domain.models.offline.moments_spoken import moments_in
+from domain.models.offline.numbers_spoken import number_of, numbers_in
+from domain.models.offline.parameters import Kind, Parameter
+from domain.models.offline.times_spoken import minutes_at
+from domain.models.offline.wording import stem, words
 
 _ODD_SPAN = re.compile(
     r"\b(?:half\s+an?\s+hour|(?:a\s+)?quarter\s+of\s+an\s+hour|\d+\.\d+\s*(?:hours?|days?|h\b)"

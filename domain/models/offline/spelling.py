@@ -3,8 +3,8 @@
 import re
 from collections.abc import Collection, Iterable
 
-from domain.models.mood import is_verb
-from domain.models.wording import stem
+from domain.models.offline.mood import is_verb
+from domain.models.offline.wording import stem
 
 _SHORTEST = 5
 _LEADS = ("remember", "remind", "schedule", "recall", "memorize")

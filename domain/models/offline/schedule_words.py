@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.models.due_times import UnclearScheduleError, When, arguments_of
-from domain.models.literals import Reading
-from domain.models.long_values import unmarked
-from domain.models.mood import core_end, core_start, is_hedged, is_imperative, is_verb
-from domain.models.schedules_spoken import read_when
+from domain.models.offline.due_times import UnclearScheduleError, When, arguments_of
+from domain.models.offline.literals import Reading
+from domain.models.offline.long_values import unmarked
+from domain.models.offline.mood import core_end, core_start, is_hedged, is_imperative, is_verb
+from domain.models.offline.schedules_spoken import read_when
 
 LONGEST_NAME = 60
 _I = re.IGNORECASE

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.models.draft import EVIDENCE, Draft, Earlier, Scene
-from domain.models.literals import PATH, URL, Reading
-from domain.models.parameters import Kind, Parameter
-from domain.models.values import fits, take_typed, typed
-from domain.models.wording import STOP_WORDS, stem, word_set
+from domain.models.offline.draft import EVIDENCE, Draft, Earlier, Scene
+from domain.models.offline.literals import PATH, URL, Reading
+from domain.models.offline.parameters import Kind, Parameter
+from domain.models.offline.values import fits, take_typed, typed
+from domain.models.offline.wording import STOP_WORDS, stem, word_set
 
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 _RESULT_NOUNS = (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from domain.models.numbers_spoken import MEASURE, value_of
+from domain.models.offline.numbers_spoken import MEASURE, value_of
 
 _I = re.IGNORECASE
 _NAMES: Mapping[str, str] = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from domain.models.literals import Reading
-from domain.models.parameters import Kind, Parameter
+from domain.models.offline.literals import Reading
+from domain.models.offline.parameters import Kind, Parameter
 
 EVIDENCE = {
     Kind.SUM: 1.2,

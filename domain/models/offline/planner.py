@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.models.answers import declined, failed_answer, final_answer
-from domain.models.earlier import with_earlier
-from domain.models.explicit import Declined
-from domain.models.matching import ToolIndex
-from domain.models.plan import Plan
+from domain.models.offline.answers import declined, failed_answer, final_answer
+from domain.models.offline.earlier import with_earlier
+from domain.models.offline.explicit import Declined
+from domain.models.offline.matching import ToolIndex
+from domain.models.offline.plan import Plan
+from domain.models.offline.talk import talk
 from domain.models.ports import ChatMessage, FinishReason
-from domain.models.talk import talk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from domain.models.literals import Literal, Reading
+from domain.models.offline.literals import Literal, Reading
 
 LONGEST_READ = 2_000
 _MARK = re.compile("\ue000\\d+\ue001")

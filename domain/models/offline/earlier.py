@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from domain.models.draft import Earlier
-from domain.models.numbers_spoken import number_of, written
-from domain.models.parameters import Kind
-from domain.models.sums import RESULT
+from domain.models.offline.draft import Earlier
+from domain.models.offline.numbers_spoken import number_of, written
+from domain.models.offline.parameters import Kind
+from domain.models.offline.sums import RESULT
 
 RESULT_KEYS = ("text", "content", "result", "value", "output")
 _NUMBER_KEYS = ("value", "result", "total", "total_days", "replacements", "count", "mean")

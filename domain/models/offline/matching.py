@@ -10,11 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.models.mood import VERBS
-from domain.models.parameters import Kind, Parameter, parameters_of
-from domain.models.ports import ToolSpec
-from domain.models.steps import LeadWord
-from domain.models.wording import (
+from domain.models.offline.mood import VERBS
+from domain.models.offline.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.steps import LeadWord
+from domain.models.offline.wording import (
     ACTIONS,
     FILLERS,
     GENERIC,
@@ -24,6 +23,7 @@ from domain.models.wording import (
     synonyms,
     words,
 )
+from domain.models.ports import ToolSpec
 
 _NAME_WEIGHT = 4.0
 _PARAMETER_WEIGHT = 1.0

@@ -5,20 +5,26 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from domain.models.draft import EVIDENCE, Draft
-from domain.models.literals import PATH, URL, Literal
-from domain.models.numbers_spoken import number_of, numbers_in
-from domain.models.options import is_same, take_choice, take_flag, take_number, without_moments
-from domain.models.parameters import Kind, Parameter
-from domain.models.reckoned_values import (
+from domain.models.offline.draft import EVIDENCE, Draft
+from domain.models.offline.literals import PATH, URL, Literal
+from domain.models.offline.numbers_spoken import number_of, numbers_in
+from domain.models.offline.options import (
+    is_same,
+    take_choice,
+    take_flag,
+    take_number,
+    without_moments,
+)
+from domain.models.offline.parameters import Kind, Parameter
+from domain.models.offline.reckoned_values import (
     take_moment,
     take_pattern,
     take_sum,
     take_unit,
     take_zone,
 )
-from domain.models.wording import word_set
-from domain.models.zones_spoken import is_zone
+from domain.models.offline.wording import word_set
+from domain.models.offline.zones_spoken import is_zone
 
 _ROLES: Mapping[str, frozenset[str]] = {
     "into": frozenset({"base", "target", "to"}),

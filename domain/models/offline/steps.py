@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from domain.models.literals import Reading
-from domain.models.mood import core_start
+from domain.models.offline.literals import Reading
+from domain.models.offline.mood import core_start
 
 _I = re.IGNORECASE
 _ITEM = re.compile(

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from domain.models.due_times import CRON_DAYS, When
-from domain.models.literals import MOMENT
-from domain.models.numbers_spoken import number_of
-from domain.models.rhythms_spoken import read_rhythm
-from domain.models.times_spoken import (
+from domain.models.offline.due_times import CRON_DAYS, When
+from domain.models.offline.literals import MOMENT
+from domain.models.offline.numbers_spoken import number_of
+from domain.models.offline.rhythms_spoken import read_rhythm
+from domain.models.offline.times_spoken import (
     MONTH,
     ORDINAL,
     WEEKDAY,
@@ -23,7 +23,7 @@ from domain.models.times_spoken import (
     ordinal_of,
     weekday_of,
 )
-from domain.models.zones_spoken import zone_at
+from domain.models.offline.zones_spoken import zone_at
 
 _LONGEST_PHRASE = 400
 _I = re.IGNORECASE

@@ -1,0 +1,1 @@
+"""The offline planner: what to do with an instruction where no language model is connected."""
