@@ -1,5 +1,6 @@
 """What readers of model streams share: payloads that are JSON, and ids for tool calls."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ SURPRISES = (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, Val
 """What reading JSON of another shape than expected raises."""
 
 
-class JsonReader:
+class JsonReader(ABC):
     """Reads payloads that are JSON objects; what they mean is a wire's `_read` and `_conclude`."""
 
     def __init__(self, words: ErrorWords) -> None:
@@ -53,13 +54,13 @@ class JsonReader:
         except SURPRISES as error:
             raise self._bad(f"sent an answer that makes no sense as a whole: {error}") from error
 
+    @abstractmethod
     def _read(self, chunk: Any) -> Sequence[ModelEvent]:
         """Read a payload of unknown shape; any surprise raises one of SURPRISES."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _conclude(self) -> Sequence[ModelEvent]:
         """Make sense of all that was read; any surprise raises one of SURPRISES."""
-        raise NotImplementedError
 
     def _reason(self, known: dict[str, FinishReason]) -> FinishReason:
         """The reason to stop in our terms. Raises ModelError for none and for one not known."""

@@ -247,7 +247,7 @@ class _Connection:
             await self._end(frame.id, _error(frame.id, error))
         except OSError:
             self._following.pop(frame.id, None)
-        except Exception:  # the outermost edge of a subscription
+        except Exception:  # the edge of a subscription: its fault ends it, not the socket
             trace_id = self._principal.trace.trace_id
             log.exception("stream.crashed")
             message = f"Something went wrong on the server. Quote the trace id {trace_id}."

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.adapters.model_http_client import HttpModelClient
-from tests.ports.model_rig import WIRES, Waits, WireUnderTest
+from domain.models.ports import ModelClient
+from tests.ports.model_rig import WIRES, ClientUnderTest, Waits, WireUnderTest
 from tests.ports.scripted_server import ScriptedServer
 
 
@@ -16,7 +16,7 @@ def wire(request: pytest.FixtureRequest) -> WireUnderTest:
 
 
 @pytest.fixture
-async def provider(wire: WireUnderTest) -> AsyncIterator[ScriptedServer]:
+async def provider(wire: ClientUnderTest) -> AsyncIterator[ScriptedServer]:
     """Who is asked."""
     async with wire.server() as provider:
         yield provider
@@ -30,8 +30,8 @@ def waits() -> Waits:
 
 @pytest.fixture
 async def client(
-    wire: WireUnderTest, provider: ScriptedServer, waits: Waits
-) -> AsyncIterator[HttpModelClient]:
+    wire: ClientUnderTest, provider: ScriptedServer, waits: Waits
+) -> AsyncIterator[ModelClient]:
     """Who asks."""
     client = wire.client_of(provider, waits)
     yield client

@@ -23,7 +23,8 @@ from domain.models.ports import (
     ToolCallReady,
     ToolSpec,
 )
-from tests.ports.model_rig import CLIENTS, Waits
+from tests.ports.acts import Done, Endless, Finish, Hang, Say, Wait
+from tests.ports.model_rig import CLIENTS, ClientUnderTest, Waits, collect
 from tests.ports.scripted_server import ScriptedServer
 
 CALCULATE = ToolSpec(
@@ -170,3 +171,55 @@ async def test_a_client_may_be_closed_twice(rig: Rig) -> None:
     await rig.client.aclose()
 
     assert rig.client.name in {*CLIENTS, *OFFLINE}
+
+
+@pytest.fixture(params=CLIENTS)
+def wire(request: pytest.FixtureRequest) -> ClientUnderTest:
+    """Each client that asks a provider over a socket."""
+    return CLIENTS[request.param]
+
+
+async def test_a_delta_reaches_the_caller_before_the_answer_goes_on(
+    wire: ClientUnderTest, provider: ScriptedServer, client: ModelClient
+) -> None:
+    go_on = asyncio.Event()
+    provider.script(Say("first"), Wait(go_on), Say("second"), Finish(), Done())
+
+    async with asyncio.timeout(20), aclosing(client.stream(asked(wire))) as stream:
+        first = await anext(stream)
+        go_on.set()
+        rest = [event async for event in stream]
+
+    assert first == TextDelta("first")
+    assert rest == [TextDelta("second"), Finished(FinishReason.STOP)]
+
+
+async def test_closing_the_stream_closes_the_connection_to_the_provider(
+    wire: ClientUnderTest, provider: ScriptedServer, client: ModelClient
+) -> None:
+    provider.script(Endless())
+
+    async with aclosing(client.stream(asked(wire))) as stream:
+        await anext(stream)
+
+    async with asyncio.timeout(20):
+        await provider.requests[0].disconnected.wait()
+
+
+async def test_cancelling_the_reader_closes_the_connection_to_the_provider(
+    wire: ClientUnderTest, provider: ScriptedServer, client: ModelClient
+) -> None:
+    provider.script(Hang())
+    reading = asyncio.create_task(collect(client, asked(wire)))
+    received = await provider.received(1)
+
+    reading.cancel()
+
+    async with asyncio.timeout(20):
+        await received.disconnected.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+def asked(wire: ClientUnderTest) -> ModelRequest:
+    return ModelRequest(model=wire.model, messages=[user("Hello")])

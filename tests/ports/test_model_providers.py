@@ -1,10 +1,8 @@
 """Models behind pydantic-ai against a scripted provider, over a real socket."""
 
-import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import pytest
 
@@ -29,14 +27,11 @@ from tests.ports.acts import (
     Call,
     Delta,
     Done,
-    Endless,
     Finish,
-    Hang,
     Say,
     Usage,
-    Wait,
 )
-from tests.ports.model_rig import KEY, PROVIDERS, Waits, collect
+from tests.ports.model_rig import KEY, PROVIDERS, ClientUnderTest, collect
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 HELLO = ChatMessage(role="user", content="Hello")
@@ -45,21 +40,9 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[ScriptedOpenAI]:
-    async with ScriptedOpenAI() as provider:
-        yield provider
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
-async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[ProvidersModelClient]:
-    client = PROVIDERS.client_of(provider, waits)
-    yield client
-    await client.aclose()
+def wire() -> ClientUnderTest:
+    """Only the client of further providers."""
+    return PROVIDERS
 
 
 async def test_text_streams_in_deltas_and_ends_with_usage_and_a_finish(
@@ -77,21 +60,6 @@ async def test_text_streams_in_deltas_and_ends_with_usage_and_a_finish(
         TokenUsage(input_tokens=11, output_tokens=5, cached_tokens=8, reasoning_tokens=2),
         Finished(FinishReason.STOP),
     ]
-
-
-async def test_a_delta_reaches_the_caller_before_the_answer_goes_on(
-    provider: ScriptedOpenAI, client: ProvidersModelClient
-) -> None:
-    go_on = asyncio.Event()
-    provider.script(Say("first"), Wait(go_on), Say("second"), Finish(), Done())
-
-    async with asyncio.timeout(20), aclosing(client.stream(ASK)) as stream:
-        first = await anext(stream)
-        go_on.set()
-        rest = [event async for event in stream]
-
-    assert first == TextDelta("first")
-    assert rest == [TextDelta("second"), Finished(FinishReason.STOP)]
 
 
 async def test_a_request_carries_messages_tools_parameters_key_and_trace(
@@ -230,33 +198,6 @@ async def test_a_parameter_that_cannot_be_sent_is_told(
     assert [type(event) for event in events[:2]] == [RetryScheduled, TextDelta]
     assert events[2] == ModelNotice(f"{PROVIDERS.model} was asked without these parameters: top_k.")
     assert "top_k" not in provider.requests[1].body
-
-
-async def test_closing_the_stream_closes_the_connection_to_the_provider(
-    provider: ScriptedOpenAI, client: ProvidersModelClient
-) -> None:
-    provider.script(Endless())
-
-    async with aclosing(client.stream(ASK)) as stream:
-        await anext(stream)
-
-    async with asyncio.timeout(20):
-        await provider.requests[0].disconnected.wait()
-
-
-async def test_cancelling_the_reader_closes_the_connection_to_the_provider(
-    provider: ScriptedOpenAI, client: ProvidersModelClient
-) -> None:
-    provider.script(Hang())
-    reading = asyncio.create_task(collect(client, ASK))
-    received = await provider.received(1)
-
-    reading.cancel()
-
-    async with asyncio.timeout(20):
-        await received.disconnected.wait()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
 
 
 async def test_requests_one_after_the_other_share_a_connection_even_after_closing_the_client(

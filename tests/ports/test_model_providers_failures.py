@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -31,7 +31,7 @@ from tests.ports.acts import (
     Reason,
     Say,
 )
-from tests.ports.model_rig import KEY, PROVIDERS, Waits, collect, failure_of
+from tests.ports.model_rig import KEY, PROVIDERS, ClientUnderTest, Waits, collect, failure_of
 from tests.ports.scripted_openai import ScriptedOpenAI
 
 HELLO = ChatMessage(role="user", content="Hello")
@@ -40,21 +40,9 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[ScriptedOpenAI]:
-    async with ScriptedOpenAI() as provider:
-        yield provider
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
-async def client(provider: ScriptedOpenAI, waits: Waits) -> AsyncIterator[ProvidersModelClient]:
-    client = PROVIDERS.client_of(provider, waits)
-    yield client
-    await client.aclose()
+def wire() -> ClientUnderTest:
+    """Only the client of further providers."""
+    return PROVIDERS
 
 
 @pytest.mark.parametrize(
@@ -174,7 +162,7 @@ async def test_an_error_that_will_not_go_away_is_raised_at_once(
 
 
 @pytest.mark.parametrize(
-    ("wire", "kind"),
+    ("sent", "kind"),
     [
         ({"message": "over capacity", "type": "server_error"}, ModelErrorKind.UNAVAILABLE),
         ({"message": "slow down", "code": 429}, ModelErrorKind.RATE_LIMITED),
@@ -188,11 +176,11 @@ async def test_an_error_inside_the_stream_ends_it_with_its_kind(
     *,
     provider: ScriptedOpenAI,
     client: ProvidersModelClient,
-    wire: object,
+    sent: object,
     kind: ModelErrorKind,
     finish: Sequence[Act],
 ) -> None:
-    provider.script(Say("Hel"), *finish, Error(wire))
+    provider.script(Say("Hel"), *finish, Error(sent))
 
     events, error = await collect(client, ASK)
 

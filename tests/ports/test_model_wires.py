@@ -1,10 +1,8 @@
 """What every model wire does alike, over a real socket."""
 
-import asyncio
 import dataclasses
 import functools
 from collections.abc import Sequence
-from contextlib import aclosing
 
 import pytest
 
@@ -25,13 +23,10 @@ from tests.ports.acts import (
     Act,
     Call,
     Done,
-    Endless,
     Finish,
-    Hang,
     Reason,
     Say,
     Usage,
-    Wait,
 )
 from tests.ports.model_rig import ASK, KEY, Waits, WireUnderTest, collect
 from tests.ports.scripted_server import ScriptedServer
@@ -60,21 +55,6 @@ async def test_an_answer_is_reasoning_text_usage_and_a_finish(
         TokenUsage(input_tokens=11, output_tokens=5),
         Finished(FinishReason.STOP),
     ]
-
-
-async def test_a_delta_reaches_the_caller_before_the_answer_goes_on(
-    provider: ScriptedServer, client: HttpModelClient
-) -> None:
-    go_on = asyncio.Event()
-    provider.script(Say("first"), Wait(go_on), Say("second"), Finish(), Done())
-
-    async with asyncio.timeout(20), aclosing(client.stream(ASK)) as stream:
-        first = await anext(stream)
-        go_on.set()
-        rest = [event async for event in stream]
-
-    assert first == TextDelta("first")
-    assert rest == [TextDelta("second"), Finished(FinishReason.STOP)]
 
 
 async def test_calls_side_by_side_come_whole_with_ids_of_their_own(
@@ -187,33 +167,6 @@ async def test_a_server_may_answer_what_nobody_scripted(
     named, _ = await collect(client, dataclasses.replace(ASK, model="words-5"))
 
     assert [usual.count(TextDelta("word ")), named.count(TextDelta("word "))] == [2, 5]
-
-
-async def test_closing_the_stream_closes_the_connection_to_the_provider(
-    provider: ScriptedServer, client: HttpModelClient
-) -> None:
-    provider.script(Endless())
-
-    async with aclosing(client.stream(ASK)) as stream:
-        await anext(stream)
-
-    async with asyncio.timeout(20):
-        await provider.requests[0].disconnected.wait()
-
-
-async def test_cancelling_the_reader_closes_the_connection_to_the_provider(
-    provider: ScriptedServer, client: HttpModelClient
-) -> None:
-    provider.script(Hang())
-    reading = asyncio.create_task(collect(client))
-    received = await provider.received(1)
-
-    reading.cancel()
-
-    async with asyncio.timeout(20):
-        await received.disconnected.wait()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
 
 
 async def test_proxies_of_the_environment_are_not_used(
