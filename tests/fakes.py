@@ -107,7 +107,7 @@ class SteppedClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for the test to move the clock."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._now_us + int(seconds * 1_000_000), woken))
+        self._sleepers.append((self._now_us + round(seconds * 1_000_000), woken))
         await woken
 
     @property
@@ -117,7 +117,7 @@ class SteppedClock:
 
     def move(self, seconds: float) -> None:
         """Let time pass."""
-        self._now_us += int(seconds * 1_000_000)
+        self._now_us += round(seconds * 1_000_000)
         due = [entry for entry in self._sleepers if entry[0] <= self._now_us]
         self._sleepers = [entry for entry in self._sleepers if entry[0] > self._now_us]
         for _, woken in due:
