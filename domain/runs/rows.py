@@ -57,6 +57,13 @@ class RunRow(BaseRow):
         lease_until: int | None
         fence: int
         losses: int
+        waits_for: str | None
+        parked_at: int | None
+        waited_us: int
+        line_at: int | None
+        bounds: dict[str, Any] | None
+        tainted: bool
+        behavior_pin: list[str] | None
         task_id: str | None
         occurrence_id: str | None
     else:
@@ -103,6 +110,13 @@ class RunRow(BaseRow):
         lease_until = moment_field(null=True)
         fence = fields.BigIntField()
         losses = fields.IntField()
+        waits_for = fields.TextField(null=True)
+        parked_at = moment_field(null=True)
+        waited_us = fields.BigIntField()
+        line_at = moment_field(null=True)
+        bounds = json_field(null=True)
+        tainted = fields.BooleanField()
+        behavior_pin = json_field(null=True)
         task_id = id_field(null=True)
         occurrence_id = id_field(null=True)
 
@@ -139,6 +153,12 @@ class RunStepRow(BaseRow):
         notices: list[str] | None
         usage: dict[str, Any] | None
         behavior_version_id: str | None
+        agent_behavior_version_id: str | None
+        input_tokens: int | None
+        output_tokens: int | None
+        cached_tokens: int | None
+        reasoning_tokens: int | None
+        cost_pico_usd: int | None
         trace_id: str
         started_at: int
         finished_at: int | None
@@ -163,6 +183,12 @@ class RunStepRow(BaseRow):
         usage = json_field(null=True)
         notices = json_field(null=True)
         behavior_version_id = id_field(null=True)
+        agent_behavior_version_id = id_field(null=True)
+        input_tokens = fields.BigIntField(null=True)
+        output_tokens = fields.BigIntField(null=True)
+        cached_tokens = fields.BigIntField(null=True)
+        reasoning_tokens = fields.BigIntField(null=True)
+        cost_pico_usd = fields.BigIntField(null=True)
         trace_id = fields.TextField()
         started_at = moment_field()
         finished_at = moment_field(null=True)

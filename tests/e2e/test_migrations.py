@@ -21,6 +21,7 @@ REVISIONS = [
     "0006_tasks",
     "0007_model_steps",
     "0008_run_costs",
+    "0009_control",
 ]
 WORKSPACE, CONVERSATION, MESSAGE = (f"01a20551-c6ed-7000-a695-00000000000{n}" for n in (1, 2, 3))
 OLD_ROWS = [
