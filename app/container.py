@@ -45,8 +45,11 @@ from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
 from domain.runs.retention import EventRetention
+from domain.runs.rulings import NoDelegations, OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
+from domain.runs.settling import CallSettler
+from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
 from domain.tasks.commits import SCHEDULER_CHANNEL, TaskCommits
@@ -270,14 +273,24 @@ class _Services:
             self._clock,
             endings=[OccurrenceEnding(self._ids, self._wake_scheduler)],
         )
+        calls = CallRunner(self._clock, self._ids, self.audit)
+        stepper = Stepper(journal, self._clock, self._ids)
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
             asker=Asker(Guidance(self._database, self._clock), journal, tokens, self._clock),
-            calls=CallRunner(self._clock, self._ids, self.audit),
+            calls=calls,
+            settler=CallSettler(
+                calls=calls,
+                gate=OpenGate(),
+                delegations=NoDelegations(),
+                journal=journal,
+                stepper=stepper,
+                clock=self._clock,
+            ),
+            stepper=stepper,
             journal=journal,
             messages=EndMessages(self.conversations),
             clock=self._clock,
-            ids=self._ids,
         )
         return engine, journal
 

@@ -51,6 +51,8 @@ class RunErrorCode(Enum):
     MODEL_REFUSED = "The model declined to answer."
     CONTEXT_TOO_LONG = "The context does not fit the model."
     TOOL_FAILED = "A tool failed and the agent could not go on."
+    POLICY_DENIED = "A rule forbade a needed action."
+    APPROVAL_DENIED = "A person denied an approval, or it expired."
     LIMIT_REACHED = "A limit on steps, tokens, money or delegation was reached."
     TIMED_OUT = "The time limit was reached."
     LOOP_DETECTED = "The agent repeated itself without progress."
@@ -134,8 +136,11 @@ class StepStatus(Enum):
     """State of a step."""
 
     RUNNING = "At work."
+    WAITING_APPROVAL = "Waits for an approval."
     SUCCEEDED = "Done."
+    REUSED = "Result taken over from the retried run; not executed again."
     FAILED = "Ended with an error."
+    DENIED = "Forbidden by a rule or a person."
     CANCELLED = "Stopped with its run."
     TIMED_OUT = "Ended by a time limit."
 

@@ -36,8 +36,11 @@ from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.messages import EndMessages
 from domain.runs.rows import RunRow, RunStepRow
+from domain.runs.rulings import CallGate, NoDelegations, OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
+from domain.runs.settling import CallSettler
+from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
 from domain.tools.generate import tool_from
@@ -109,21 +112,33 @@ class RunWorld:
     """Asked instead of the scripted model, where a test has one."""
     model_name: str = "m1"
     tools: Callable[[Effects], ToolRegistry] = ledger_tools
+    gate: CallGate = field(default_factory=OpenGate)
+    """What decides on calls."""
 
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
         journal = Journal(self.database, self.store, tokens, self.clock, endings=self.endings)
+        calls = CallRunner(self.clock, self.ids, self.audit())
+        stepper = Stepper(journal, self.clock, self.ids)
         engine = RunEngine(
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), self.tools(self.effects)
             ),
             asker=Asker(Guidance(self.database, self.clock), journal, tokens, self.clock),
-            calls=CallRunner(self.clock, self.ids, self.audit()),
+            calls=calls,
+            settler=CallSettler(
+                calls=calls,
+                gate=self.gate,
+                delegations=NoDelegations(),
+                journal=journal,
+                stepper=stepper,
+                clock=self.clock,
+            ),
+            stepper=stepper,
             journal=journal,
             messages=EndMessages(self.conversations),
             clock=self.clock,
-            ids=self.ids,
         )
         return engine, journal
 

@@ -1,7 +1,7 @@
 """The tool calls of one model answer: begun, run side by side where they may, and told."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,15 @@ class CallDone:
     start: StepStart
     result: ToolResult
     duration_ms: int
+    denied: RunErrorCode | None = None
+    """Why it was refused before it began; None when it was called."""
+
+    @property
+    def status(self) -> StepStatus:
+        """How the step ended."""
+        if self.denied is not None:
+            return StepStatus.DENIED
+        return StepStatus.SUCCEEDED if self.result.failure is None else StepStatus.FAILED
 
     @property
     def failure(self) -> RunFailure | None:
@@ -46,7 +55,7 @@ class CallDone:
         if failed is None:
             return None
         message = storable(f"{failed.code}: {failed.message}")
-        return RunFailure(code=RunErrorCode.TOOL_FAILED, message=message)
+        return RunFailure(code=self.denied or RunErrorCode.TOOL_FAILED, message=message)
 
 
 class CallRunner:
@@ -57,15 +66,17 @@ class CallRunner:
         self._clock = clock
         self._ids = ids
 
-    def starts(self, work: Work, calls: Sequence[ToolCall]) -> list[StepStart]:
-        """Number the calls of an answer as steps."""
+    def starts(
+        self, work: Work, calls: Sequence[ToolCall], hands_on: Callable[[str], bool]
+    ) -> list[StepStart]:
+        """Number the calls of an answer as steps; `hands_on` tells names that delegate."""
         return [
             StepStart(
                 id=self._ids(),
                 workspace_id=work.workspace_id,
                 run_id=work.run_id,
                 position=work.next_position(),
-                kind=StepKind.TOOL_CALL,
+                kind=StepKind.DELEGATION if hands_on(call.name) else StepKind.TOOL_CALL,
                 name=call.name,
                 call_id=call.id,
                 arguments=readable(call.arguments),
@@ -86,20 +97,21 @@ class CallRunner:
         return lines
 
     def reopened(self, work: Work, steps: Sequence[PastStep]) -> list[StepStart]:
-        """Take up calls that were under way when their worker was lost."""
+        """Take up calls that wait, or were under way when their worker was lost."""
         return [
             StepStart(
                 id=step.id,
                 workspace_id=work.workspace_id,
                 run_id=work.run_id,
                 position=step.position,
-                kind=StepKind.TOOL_CALL,
+                kind=StepKind(step.kind),
                 name=step.name,
                 call_id=step.call_id,
                 arguments=orjson.loads(step.arguments or "null"),
                 trace_id=work.claim.trace_id,
                 started_at=self._clock.now_us(),
-                reopened=True,
+                reopened=step.status == StepStatus.RUNNING,
+                waited=step.status == StepStatus.WAITING_APPROVAL,
             )
             for step in steps
         ]
@@ -157,7 +169,7 @@ class CallRunner:
         data = {
             "stepId": done.start.id,
             "toolName": done.start.name,
-            "status": StepStatus.SUCCEEDED if failure is None else StepStatus.FAILED,
+            "status": done.status,
             "result": done.result.value if failure is None else None,
             "error": failure.as_json() if failure is not None else None,
             "durationMs": done.duration_ms,
@@ -166,9 +178,9 @@ class CallRunner:
 
     def end_statement(self, done: CallDone) -> Statement:
         """Record how a call ended."""
-        return end_tool_step(
-            done.start, done.result.value, self._clock.now_us(), failure=done.failure
-        )
+        now_us = self._clock.now_us()
+        value, failure = done.result.value, done.failure
+        return end_tool_step(done.start, value, now_us, status=done.status, failure=failure)
 
     @staticmethod
     def asked(answer: ModelAnswer) -> ChatMessage:

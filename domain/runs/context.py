@@ -16,6 +16,7 @@ from domain.models.providers import ModelProviders
 from domain.runs.candidates import Candidate, Choice, candidates_of, unpriced
 from domain.runs.failures import RunFailedError
 from domain.runs.lease import PastStep
+from domain.runs.recovery import ANSWERED
 from domain.runs.state import RunErrorCode, StepKind, StepStatus
 from domain.runs.work import RunFailure, Work
 from domain.tools.manifest import to_spec
@@ -23,6 +24,9 @@ from domain.tools.registry import ToolRegistry
 
 ToolSetKey = tuple[tuple[str, ...], tuple[str, ...] | None, int]
 
+DONE_CALLS = frozenset(
+    {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.DENIED, StepStatus.REUSED}
+)
 HISTORY_TOKENS = 16_000
 """Most tokens of earlier messages put before the model."""
 
@@ -38,6 +42,13 @@ class Turn:
     specs: Sequence[ToolSpec]
     limits: RunLimits
     messages: list[ChatMessage] = field(default_factory=list[ChatMessage])
+    batch: dict[int, ChatMessage] = field(default_factory=dict[int, ChatMessage])
+    """Results of the last answer's calls so far, by the position of their steps."""
+
+    def close_batch(self) -> None:
+        """All calls of the last answer are done: the model reads their results in order."""
+        self.messages += [self.batch[position] for position in sorted(self.batch)]
+        self.batch.clear()
 
 
 class ContextBuilder:
@@ -65,7 +76,8 @@ class ContextBuilder:
         messages = [ChatMessage(role="system", content=settings.instructions)]
         messages += await self._history(work)
         messages.append(ChatMessage(role="user", content=_instruction(work)))
-        messages += replayed(past)
+        done, batch = replayed(past)
+        messages += done
         limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
             agent=settings.slug or work.claim.agent_id,
@@ -74,6 +86,7 @@ class ContextBuilder:
             specs=specs,
             limits=limits,
             messages=messages if settings.instructions else messages[1:],
+            batch=batch,
         )
 
     def price_of(self, provider: str, name: str) -> Price | None:
@@ -164,16 +177,22 @@ def narrowed_limits(limits: RunLimits, given: Mapping[str, Any]) -> RunLimits:
     return limits.model_copy(update=changes)
 
 
-def replayed(past: Sequence[PastStep]) -> list[ChatMessage]:
-    """Turn recorded steps back into the messages that they were."""
+def replayed(past: Sequence[PastStep]) -> tuple[list[ChatMessage], dict[int, ChatMessage]]:
+    """Turn recorded steps back into the messages that they were.
+
+    Results of the last answer, whose other calls may be open, come apart, by position.
+    """
     messages: list[ChatMessage] = []
+    batch: dict[int, ChatMessage] = {}
     for step in past:
-        if step.kind == StepKind.MODEL_CALL:
-            if step.status == StepStatus.SUCCEEDED:
-                messages.append(_answer_message(step))
-        elif step.status in (StepStatus.SUCCEEDED, StepStatus.FAILED):
-            messages.append(_result_message(step))
-    return messages
+        if step.kind != StepKind.MODEL_CALL:
+            if step.status in DONE_CALLS:
+                batch[step.position] = _result_message(step)
+        elif step.status in ANSWERED:
+            messages += batch.values()
+            batch = {}
+            messages.append(_answer_message(step))
+    return messages, batch
 
 
 def _answer_message(step: PastStep) -> ChatMessage:
@@ -187,7 +206,7 @@ def _answer_message(step: PastStep) -> ChatMessage:
 
 
 def _result_message(step: PastStep) -> ChatMessage:
-    failed = step.status == StepStatus.FAILED
+    failed = step.error_message is not None
     value = orjson.loads(step.result) if step.result is not None else None
     content = value if isinstance(value, str) else orjson.dumps(value).decode()
     return ChatMessage(

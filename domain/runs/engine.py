@@ -6,7 +6,6 @@ over goes on at the first step that is not recorded (DESIGN, I6).
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from typing import NoReturn
 
@@ -15,20 +14,21 @@ import structlog
 from domain.events.records import EventDraft
 from domain.kernel.database import Statement
 from domain.kernel.errors import GobError, Unavailable
-from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.models.ports import ModelError
 from domain.models.prices import FREE_PROVIDERS, dollars
 from domain.runs.asking import Asker, answer_of
-from domain.runs.calls import CallDone, CallRunner
-from domain.runs.context import ContextBuilder, Turn
+from domain.runs.calls import CallRunner
+from domain.runs.context import ContextBuilder, Turn, calls_of
 from domain.runs.endings import RunEnd
 from domain.runs.failures import RunFailedError, failure_of
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.messages import EndMessages
 from domain.runs.recovery import Recovery, recover
-from domain.runs.state import EventType, RunErrorCode, RunStatus, StepKind, StepStatus
+from domain.runs.settling import CallSettler
+from domain.runs.state import EventType, RunErrorCode, RunStatus, StepStatus, WaitsFor
+from domain.runs.stepping import Stepper
 from domain.runs.steps import ModelAnswer, StepStart, end_model_step
 from domain.runs.work import RunFailure, Work
 
@@ -44,27 +44,29 @@ class RunEngine:
         contexts: ContextBuilder,
         asker: Asker,
         calls: CallRunner,
+        settler: CallSettler,
+        stepper: Stepper,
         journal: Journal,
         messages: EndMessages,
         clock: Clock,
-        ids: IdSource,
     ) -> None:
         self._contexts = contexts
         self._asker = asker
         self._calls = calls
+        self._settler = settler
+        self._stepper = stepper
         self._journal = journal
         self._messages = messages
         self._clock = clock
-        self._ids = ids
 
     def first_step(self, work: Work, *, provider: str, model: str) -> StepStart:
         """The model step that a run accepted inline begins with, written with its acceptance."""
-        return self._next_step(work, provider, model)
+        return self._stepper.model_step(work, provider, model)
 
     async def carry_out(
         self, work: Work, past: Sequence[PastStep], first: StepStart | None = None
     ) -> None:
-        """Run to the end, whatever it is. Raises LeaseLostError, Unavailable, CancelledError."""
+        """Run to its end or to a wait. Raises LeaseLostError, Unavailable, CancelledError."""
         turn: Turn | None = None
         try:
             if work.claim.losses >= MOST_LOSSES:
@@ -121,33 +123,45 @@ class RunEngine:
         await self._journal.end(work, end, statements, drafts)
 
     def _rest_s(self, work: Work, turn: Turn) -> float:
-        spent_us = self._clock.now_us() - work.claim.started_at
+        now_us = self._clock.now_us()
+        spent_us = now_us - work.claim.started_at - work.waited_us(now_us)
         return max(0.0, turn.limits.max_seconds - spent_us / 1_000_000)
 
     async def _loop(
         self, work: Work, turn: Turn, past: Sequence[PastStep], first: StepStart | None
     ) -> None:
         step = first if first is not None else await self._resume(work, turn, recover(past))
-        while True:
+        while step is not None:
             step, answer = await self._answered(work, turn, step)
-            if not answer.calls:
-                return await self._finish(work, step, answer)
-            self._check_limits(work, turn, len(answer.calls))
-            step = await self._act(work, turn, step, answer)
+            if answer.calls:
+                self._check_limits(work, turn, len(answer.calls))
+                step = await self._act(work, turn, step, answer)
+            else:
+                step = await self._finish(work, step, answer)
 
-    async def _resume(self, work: Work, turn: Turn, found: Recovery) -> StepStart:
+    async def _resume(self, work: Work, turn: Turn, found: Recovery) -> StepStart | None:
         """Say that the run begins, again where it began before, and find its next step."""
-        drafts = [work.draft(EventType.RUN_STARTED, {}, self._clock.now_us())]
+        drafts: list[EventDraft] = []
         statements: list[Statement] = []
+        if work.waits_for is not WaitsFor.CALLS or found.voided is not None:
+            drafts.append(work.draft(EventType.RUN_STARTED, {}, self._clock.now_us()))
         if found.voided is not None:
             self._count_lost(work, found.voided)
             work.keep_text()
             statements.append(self._void(found.voided.id))
             drafts.append(self._retrying(work, turn, found.voided.id))
-        if not found.open_calls:
-            return await self._begin_step(work, turn, statements, drafts)
-        await self._journal.progress(work, statements, drafts)
-        return await self._settle_calls(work, turn, self._calls.reopened(work, found.open_calls))
+        if found.open_calls:
+            starts = self._calls.reopened(work, found.open_calls)
+            return await self._settler.go_on(
+                work, turn, starts, statements=statements, drafts=drafts
+            )
+        if found.unbegun is not None and work.pause is None:
+            calls = calls_of(found.unbegun.calls)
+            return await self._settler.begin(
+                work, turn, calls, statements=statements, drafts=drafts
+            )
+        turn.close_batch()
+        return await self._stepper.begin(work, turn, statements, drafts)
 
     def _count_lost(self, work: Work, step: PastStep) -> None:
         """Count a model call that was lost with its worker; nobody knows what came of it."""
@@ -173,30 +187,6 @@ class RunEngine:
             "voidedStepId": voided,
         }
         return work.draft(EventType.RETRYING, data, self._clock.now_us())
-
-    def _next_step(self, work: Work, provider: str, model: str) -> StepStart:
-        return StepStart(
-            id=self._ids(),
-            workspace_id=work.workspace_id,
-            run_id=work.run_id,
-            position=work.next_position(),
-            kind=StepKind.MODEL_CALL,
-            provider=provider,
-            name=model,
-            trace_id=work.claim.trace_id,
-            started_at=self._clock.now_us(),
-        )
-
-    async def _begin_step(
-        self,
-        work: Work,
-        turn: Turn,
-        statements: Sequence[Statement],
-        drafts: Sequence[EventDraft],
-    ) -> StepStart:
-        step = self._next_step(work, turn.choice.model.provider, turn.choice.model.name)
-        results = await self._journal.progress(work, [*statements, step.statement()], drafts)
-        return step.begun(results[-1])
 
     async def _answered(
         self, work: Work, turn: Turn, step: StepStart
@@ -233,7 +223,7 @@ class RunEngine:
         ended = self._broken_off(work, StepStatus.FAILED, now_us, failure)
         # Before the write: a run that is cancelled in it has no part of a text that is void.
         work.keep_text()
-        step = await self._begin_step(work, turn, ended, drafts)
+        step = await self._stepper.go_on(work, turn, ended, drafts)
         log.warning(
             "run.fell_back", run_id=work.run_id, model=choice.model.label, code=failure.code
         )
@@ -274,38 +264,23 @@ class RunEngine:
         failure = RunFailure(code=RunErrorCode.LIMIT_REACHED, message=message)
         raise RunFailedError(failure, of_step=of_step)
 
-    async def _act(self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer) -> StepStart:
+    async def _act(
+        self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer
+    ) -> StepStart | None:
         """Journal the answer and the start of its calls in one commit, then run them."""
         drafts = await self._journal.settled(work)
-        now_us = self._clock.now_us()
         drafts.append(self._usage_event(work))
-        starts = self._calls.starts(work, answer.calls)
-        drafts += [self._calls.started_event(work, start) for start in starts]
-        statements = [end_model_step(step.id, answer, now_us)]
-        statements += [start.statement() for start in starts]
-        statements += self._calls.recorded(work, turn.agent, starts)
-        work.usage.tool_calls += len(starts)
-        await self._journal.progress(work, statements, drafts)
-        work.keep_text()
+        statements = [end_model_step(step.id, answer, self._clock.now_us())]
         turn.messages.append(self._calls.asked(answer))
-        return await self._settle_calls(work, turn, starts)
+        if work.pause is not None:
+            await self._stepper.hold(work, statements, drafts)
+            return None
+        return await self._settler.begin(
+            work, turn, answer.calls, statements=statements, drafts=drafts
+        )
 
-    async def _settle_calls(self, work: Work, turn: Turn, starts: Sequence[StepStart]) -> StepStart:
-        """Run the calls, journal each result as it comes; the last also begins the next step."""
-        results: dict[str, CallDone] = {}
-        statements: list[Statement] = []
-        drafts: list[EventDraft] = []
-        async with aclosing(self._calls.run(work, turn.tools, starts, agent=turn.agent)) as ended:
-            async for done in ended:
-                results[done.start.id] = done
-                drafts = [self._calls.finished_event(work, done)]
-                statements = [self._calls.end_statement(done)]
-                if len(results) < len(starts):
-                    await self._journal.progress(work, statements, drafts)
-        turn.messages += [self._calls.message(results[start.id]) for start in starts]
-        return await self._begin_step(work, turn, statements, drafts)
-
-    async def _finish(self, work: Work, step: StepStart, answer: ModelAnswer) -> None:
+    async def _finish(self, work: Work, step: StepStart, answer: ModelAnswer) -> StepStart | None:
+        """End the run with its answer; return the next step where it goes on instead."""
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         drafts.append(self._usage_event(work))
@@ -316,6 +291,7 @@ class RunEngine:
         statements += self._messages.answer(work, answer.text)
         end = RunEnd(status=RunStatus.SUCCEEDED, output=answer.text)
         await self._journal.end(work, end, statements, drafts)
+        return None
 
     async def _end_failed(
         self,

@@ -9,6 +9,8 @@ from domain.kernel.database import Database, Row, Statement, WriteRefusedError
 from domain.kernel.errors import Unavailable
 from domain.kernel.ports import Clock
 from domain.runs.endings import Ending, RunEnd
+from domain.runs.parking import ALREADY_OVER, PARK, Parking
+from domain.runs.state import EventType
 from domain.runs.tokens import TokenWriter
 from domain.runs.work import Work
 
@@ -23,12 +25,14 @@ UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reason
     model_calls = $8, tool_calls = $9, cost_pico_usd = $10, cost_known = $11, offline = $12,
     status = $13, status_reason = $14, output = $15, error_code = $16, error_message = $17,
     error_retryable = $18, finished_at = $19,
-    lease_owner = NULL, lease_until = NULL, due_at = NULL, holds_conversation = FALSE
+    lease_owner = NULL, lease_until = NULL, due_at = NULL, holds_conversation = FALSE,
+    waits_for = NULL, parked_at = NULL, line_at = NULL
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 """
 
 CLOSE_STEPS = """
-UPDATE run_step SET status = $2, finished_at = $3 WHERE run_id = $1 AND status = 'RUNNING'
+UPDATE run_step SET status = $2, finished_at = $3
+WHERE run_id = $1 AND status IN ('RUNNING', 'WAITING_APPROVAL')
 """
 
 TAKE_ORDERS = "UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND taken_at IS NULL"
@@ -81,6 +85,45 @@ class Journal:
         results = await self._write(work, [fence, *statements], drafts)
         return results[1 : 1 + len(statements)]
 
+    async def park(
+        self,
+        work: Work,
+        parking: Parking,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+    ) -> None:
+        """Write what led to a wait and give the lease back; `work.is_due` when it is over already.
+
+        Raises LeaseLostError.
+        """
+        work.ending = True
+        now_us = self._clock.now_us()
+        told = list(drafts)
+        if parking.status is not work.status:
+            data = {
+                "previousStatus": work.status,
+                "status": parking.status,
+                "reason": parking.reason,
+            }
+            told.append(work.draft(EventType.RUN_STATE_CHANGED, data, now_us))
+        values = (
+            work.run_id,
+            parking.status,
+            parking.waits_for,
+            parking.reason,
+            parking.due_us,
+            now_us,
+            work.end_wait(now_us),
+        )
+        batch = [
+            Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True),
+            *statements,
+            Statement(PARK, values),
+            Statement(ALREADY_OVER, (work.run_id, now_us)),
+        ]
+        results = await self._write(work, batch, told)
+        work.is_due = bool(results[len(batch) - 1])
+
     async def end(
         self,
         work: Work,
@@ -102,6 +145,7 @@ class Journal:
         later = [draft for ending in told for draft in ending.drafts]
         closing = self._closing(work, now_us)
         await self._write(work, [fenced, *statements, *closing, *more], [*drafts, *later])
+        work.has_ended = True
         for ending in told:
             ending.committed()
 

@@ -9,6 +9,12 @@ from domain.kernel.ports import Clock
 from domain.runs.steps import STEP_COLUMNS
 from domain.runs.work import CLAIM_COLUMNS, Claim, Work
 
+EARLY_US = 1_000_000
+"""How far clocks of processes may differ: a hint for what is due soon is no stray one."""
+URGENT_ORDER = (
+    "SELECT 1 FROM run_order WHERE run_order.run_id = run.id AND run_order.taken_at IS NULL"
+    " AND run_order.kind IN ('cancel', 'pause')"
+)
 MOST_LOSSES = 3
 """Workers a run may lose before it ends as FAILED with WORKER_LOST."""
 
@@ -63,10 +69,14 @@ class LeaseOffice:
         lost = "CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END"
         self._claim = f"""
             UPDATE run SET lease_owner = $2, lease_until = {now} + $3, fence = fence + 1,
-                losses = losses + {lost}, attempt = attempt + {lost}, status = 'RUNNING',
+                losses = losses + {lost}, attempt = attempt + {lost},
+                status = CASE WHEN status = 'QUEUED' THEN 'RUNNING' ELSE status END,
                 started_at = COALESCE(started_at, {now}), due_at = NULL, hints = 0
-            WHERE id = $1 AND status IN ('QUEUED', 'RUNNING')
-                AND (lease_owner IS NULL OR lease_until < {now})
+            WHERE id = $1 AND finished_at IS NULL AND (
+                lease_until < {now} OR (lease_owner IS NULL AND (
+                    due_at <= {now} + {EARLY_US} OR EXISTS ({URGENT_ORDER})
+                ))
+            )
             RETURNING {CLAIM_COLUMNS}
         """
         held = database.now_sql(3)

@@ -17,7 +17,7 @@ from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import Claimed, LeaseOffice, OpenOrder, PastStep
 from domain.runs.orders import ORDERS_CHANNEL
 from domain.runs.steps import StepStart
-from domain.runs.work import Work
+from domain.runs.work import PauseWish, Work
 
 ORDERS_POLL_S = 1.0
 
@@ -220,8 +220,9 @@ class Runner:
             if held.stop is not None:
                 return await self._stopped(held, past)
             await self._engine.carry_out(work, past, first)
-            held.ended = True
-            log.info("run.ended", steps=work.position, events=work.seq)
+            held.ended = work.has_ended
+            told = "run.ended" if work.has_ended else "run.parked"
+            log.info(told, steps=work.position, events=work.seq)
         except asyncio.CancelledError:
             if held.stop is None:
                 raise
@@ -234,6 +235,8 @@ class Runner:
         finally:
             self._held.pop(work.run_id, None)
             held.done.set()
+            if work.is_due:
+                self._tasks.append(start_detached(self.execute(work.run_id), name="go-on"))
             if self._more and not self.is_full():
                 self._pull()
 
@@ -272,8 +275,11 @@ class Runner:
         self.stop(run_id, Stop.CANCEL, reason or None)
 
     def _obey(self, order: OpenOrder) -> None:
+        held = self._held.get(order.run_id)
         if order.kind == "cancel":
             self.stop(order.run_id, Stop.CANCEL, order.reason)
+        elif order.kind == "pause" and held is not None:
+            held.work.pause = PauseWish(reason=order.reason)
 
     async def _watch_orders(self) -> None:
         """Read orders whose hint was lost, once a second."""

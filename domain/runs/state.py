@@ -25,21 +25,39 @@ class RunStatus(StrEnum):
 FINAL = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT})
 
 
+class WaitsFor(StrEnum):
+    """What a parked run waits for: it holds no lease and no slot meanwhile."""
+
+    CONVERSATION = "conversation"
+    """Its turn in the line for its conversation."""
+    CALLS = "calls"
+    """Child runs and approvals."""
+    PAUSE = "pause"
+    """A person who lets it go on."""
+
+
 class StepKind(StrEnum):
     """What a step is."""
 
     MODEL_CALL = "MODEL_CALL"
     TOOL_CALL = "TOOL_CALL"
+    DELEGATION = "DELEGATION"
 
 
 class StepStatus(StrEnum):
     """State of a step."""
 
     RUNNING = "RUNNING"
+    WAITING_APPROVAL = "WAITING_APPROVAL"
     SUCCEEDED = "SUCCEEDED"
+    REUSED = "REUSED"
     FAILED = "FAILED"
+    DENIED = "DENIED"
     CANCELLED = "CANCELLED"
     TIMED_OUT = "TIMED_OUT"
+
+
+OPEN_STEPS = frozenset({StepStatus.RUNNING, StepStatus.WAITING_APPROVAL})
 
 
 class RunErrorCode(StrEnum):
@@ -51,6 +69,8 @@ class RunErrorCode(StrEnum):
     MODEL_REFUSED = "MODEL_REFUSED"
     CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
     TOOL_FAILED = "TOOL_FAILED"
+    POLICY_DENIED = "POLICY_DENIED"
+    APPROVAL_DENIED = "APPROVAL_DENIED"
     LIMIT_REACHED = "LIMIT_REACHED"
     TIMED_OUT = "TIMED_OUT"
     LOOP_DETECTED = "LOOP_DETECTED"
@@ -71,6 +91,10 @@ class EventType(StrEnum):
     REASONING_DELTA = "ReasoningDelta"
     TOOL_CALL_STARTED = "ToolCallStarted"
     TOOL_CALL_FINISHED = "ToolCallFinished"
+    APPROVAL_REQUESTED = "ApprovalRequested"
+    APPROVAL_RESOLVED = "ApprovalResolved"
+    DELEGATION_STARTED = "DelegationStarted"
+    DELEGATION_FINISHED = "DelegationFinished"
     USAGE_UPDATED = "UsageUpdated"
 
 

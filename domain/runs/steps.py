@@ -28,7 +28,7 @@ WHERE id = $1 AND status = 'RUNNING'
 END_TOOL = """
 UPDATE run_step SET status = $2, arguments = $3, result = $4, error_code = $5,
     error_message = $6, error_retryable = $7, finished_at = $8
-WHERE id = $1 AND status = 'RUNNING'
+WHERE id = $1 AND status IN ('RUNNING', 'WAITING_APPROVAL')
 """
 
 STEP_COLUMNS = (
@@ -54,6 +54,8 @@ class StepStart:
     arguments: object = None
     reopened: bool = False
     """True for a call whose worker was lost while it ran."""
+    waited: bool = False
+    """True for a call that a person was asked about."""
     behavior_version_id: str | None = None
     """Rules in force when the step was written; None before that, and where there are none."""
 
@@ -141,10 +143,14 @@ def _stored_state(state: ProviderState | None) -> str | None:
 
 
 def end_tool_step(
-    start: StepStart, result: Any, now_us: int, *, failure: RunFailure | None = None
+    start: StepStart,
+    result: Any,
+    now_us: int,
+    *,
+    status: StepStatus,
+    failure: RunFailure | None = None,
 ) -> Statement:
     """Record a result; results that failed carry the failure in its place."""
-    status = StepStatus.SUCCEEDED if failure is None else StepStatus.FAILED
     stored = dumps(result) if failure is None else None
     return Statement(
         END_TOOL,

@@ -10,13 +10,14 @@ from domain.events.records import EventDraft
 from domain.models.ports import TokenUsage
 from domain.models.prices import Price, dollars
 from domain.runs.answering import Asking
-from domain.runs.state import EventType
+from domain.runs.state import EventType, RunStatus, WaitsFor
 
 CLAIM_COLUMNS = (
     "id, workspace_id, agent_id, agent_version, conversation_id, root_run_id, parent_run_id,"
     " depth, attempt, instruction, inputs, spec, trace_id, span_id, created_by, started_at,"
     " lease_owner, fence, losses, input_tokens, output_tokens, cached_tokens, reasoning_tokens,"
-    " offline, model_calls, tool_calls, cost_pico_usd, cost_known"
+    " offline, model_calls, tool_calls, cost_pico_usd, cost_known, status, waits_for, parked_at,"
+    " waited_us, bounds, tainted, behavior_pin, priority"
 )
 
 
@@ -51,6 +52,15 @@ class Claim(NamedTuple):
     tool_calls: int
     cost_pico_usd: int
     cost_known: bool
+    status: str = RunStatus.RUNNING
+    """As it was parked, or RUNNING."""
+    waits_for: str | None = None
+    parked_at: int | None = None
+    waited_us: int = 0
+    bounds: str | None = None
+    tainted: bool = False
+    behavior_pin: str | None = None
+    priority: int = 5
 
 
 @dataclass(slots=True)
@@ -104,6 +114,17 @@ class RunUsage:
         }
 
 
+WAITING = frozenset({RunStatus.WAITING_APPROVAL, RunStatus.PAUSED})
+"""States in which a run waits for people, so that its time limit stands still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseWish:
+    """Somebody wants a run to be held, and why."""
+
+    reason: str | None = None
+
+
 class Work:
     """One claimed run. Only its holder numbers its events and steps (DESIGN, I5)."""
 
@@ -127,9 +148,33 @@ class Work:
         )
         self.offline = bool(claim.offline) or claim.model_calls == 0
         self.ending = False
-        """True once the end is being written, which gives the lease back."""
+        """True once a write begins that gives the lease back."""
+        self.has_ended = False
+        """True once its end is committed."""
+        self.status = RunStatus(claim.status)
+        """As clients see it."""
+        self._waited_us = claim.waited_us
+        self._parked_at = claim.parked_at if self.status in WAITING else None
+        self.waits_for = None if claim.waits_for is None else WaitsFor(claim.waits_for)
+        """What it waits for by its row; None while it is at work."""
+        self.is_tainted = bool(claim.tainted)
+        """True once it has read untrusted text."""
+        self.is_due = False
+        """True when it was parked and what it waits for is there already."""
+        self.pause: PauseWish | None = None
+        """Set when somebody wants it to be held at its next step."""
         self.asking: Asking | None = None
         """The model call under way, or the one that failed last."""
+
+    def waited_us(self, now_us: int) -> int:
+        """Time so far that its time limit does not count: waits for people."""
+        since = now_us if self._parked_at is None else self._parked_at
+        return self._waited_us + max(0, now_us - since)
+
+    def end_wait(self, now_us: int) -> int:
+        """Stop counting the wait under way; return the sum of all so far."""
+        self._waited_us, self._parked_at = self.waited_us(now_us), None
+        return self._waited_us
 
     @property
     def partial(self) -> str | None:

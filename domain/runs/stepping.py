@@ -1,0 +1,89 @@
+"""From one step to the next: the place where a run can be held."""
+
+from collections.abc import Sequence
+
+from domain.events.records import EventDraft
+from domain.kernel.database import Statement
+from domain.kernel.ids import IdSource
+from domain.kernel.ports import Clock
+from domain.runs.context import Turn
+from domain.runs.journal import Journal
+from domain.runs.parking import AT_WORK, Parking
+from domain.runs.state import EventType, RunStatus, StepKind, WaitsFor
+from domain.runs.steps import StepStart
+from domain.runs.work import Work
+
+TAKE_PAUSES = """
+UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND kind = 'pause' AND taken_at IS NULL
+"""
+
+
+class Stepper:
+    """Begins model calls and parks runs; one per process."""
+
+    def __init__(self, journal: Journal, clock: Clock, ids: IdSource) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._ids = ids
+
+    def model_step(self, work: Work, provider: str, model: str) -> StepStart:
+        """Number the next model call."""
+        return StepStart(
+            id=self._ids(),
+            workspace_id=work.workspace_id,
+            run_id=work.run_id,
+            position=work.next_position(),
+            kind=StepKind.MODEL_CALL,
+            provider=provider,
+            name=model,
+            trace_id=work.claim.trace_id,
+            started_at=self._clock.now_us(),
+        )
+
+    async def begin(
+        self,
+        work: Work,
+        turn: Turn,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+    ) -> StepStart | None:
+        """Write what came before and begin the next model call; None when the run is held."""
+        if work.pause is not None:
+            await self.hold(work, statements, drafts)
+            return None
+        return await self.go_on(work, turn, statements, drafts)
+
+    async def go_on(
+        self,
+        work: Work,
+        turn: Turn,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+    ) -> StepStart:
+        """Write what came before and begin the next model call, whatever is wanted of the run."""
+        states, changes = self.at_work(work)
+        step = self.model_step(work, turn.choice.model.provider, turn.choice.model.name)
+        batch = [*statements, *states, step.statement()]
+        results = await self._journal.progress(work, batch, [*drafts, *changes])
+        return step.begun(results[-1])
+
+    async def hold(
+        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+    ) -> None:
+        """Park a run that somebody wants held, at the place it has come to."""
+        reason = None if work.pause is None else work.pause.reason
+        parking = Parking(status=RunStatus.PAUSED, waits_for=WaitsFor.PAUSE, reason=reason)
+        taken = Statement(TAKE_PAUSES, (work.run_id, self._clock.now_us()))
+        await self._journal.park(work, parking, [*statements, taken], drafts)
+
+    def at_work(self, work: Work) -> tuple[list[Statement], list[EventDraft]]:
+        """What is written and told when a run that waited goes on; nothing when it did not."""
+        if work.waits_for is None and work.status is RunStatus.RUNNING:
+            return [], []
+        now_us, before = self._clock.now_us(), work.status
+        statement = Statement(AT_WORK, (work.run_id, work.end_wait(now_us)))
+        work.waits_for, work.status = None, RunStatus.RUNNING
+        if before is RunStatus.RUNNING:
+            return [statement], []
+        data = {"previousStatus": before, "status": RunStatus.RUNNING, "reason": None}
+        return [statement], [work.draft(EventType.RUN_STATE_CHANGED, data, now_us)]
