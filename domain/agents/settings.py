@@ -17,25 +17,17 @@ from domain.kernel.validation import (
     refusal,
 )
 from domain.memory.policy import MemoryPolicy
+from domain.tools.patterns import Pattern
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
 LONGEST_SLUG = 63
-LONGEST_PATTERN = 200
-# What the validators below ask for, as JSON Schema says it.
+# What the validator below asks for, as JSON Schema says it.
 _SLUG_SCHEMA: JsonDict = {"pattern": f"^{_SLUG.pattern}$", "maxLength": LONGEST_SLUG}
-_PATTERN_SCHEMA: JsonDict = {"pattern": f"^{_PATTERN.pattern}$", "maxLength": LONGEST_PATTERN}
 
 
 def _is_slug(text: str) -> str:
     if len(text) > LONGEST_SLUG or not _SLUG.fullmatch(text):
         raise refusal(f"Use a-z, 0-9 and single dashes, at most {LONGEST_SLUG} characters.")
-    return text
-
-
-def _is_pattern(text: str) -> str:
-    if len(text) > LONGEST_PATTERN or not _PATTERN.fullmatch(text):
-        raise refusal("Use letters, digits and _ . * ? -, at most 200 characters.")
     return text
 
 
@@ -51,8 +43,6 @@ def _is_said(text: str) -> str:
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_is_said)]
 Slug = Annotated[Text, AfterValidator(_is_slug), Field(json_schema_extra=_SLUG_SCHEMA)]
-Pattern = Annotated[Text, AfterValidator(_is_pattern), Field(json_schema_extra=_PATTERN_SCHEMA)]
-"""The name of a tool, or a pattern of names such as `fs.*`."""
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=100)]
 Ident = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
 Delegates = Annotated[tuple[Ident, ...], Field(max_length=50), AfterValidator(_without_repeats)]

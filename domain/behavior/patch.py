@@ -12,7 +12,7 @@ from domain.behavior.adjustment import (
     RuleUpdate,
     Strategy,
 )
-from domain.behavior.rules import Rule, RuleKind, Rules, strongest_first
+from domain.behavior.rules import Rule, Rules, is_written_alike, strongest_first
 from domain.kernel.errors import NotFound, QuotaExceeded
 
 
@@ -47,7 +47,7 @@ def diff(before: Rules, after: Rules, *, from_version: int, to_version: int) -> 
         changed=tuple(
             RuleChange(before=old[rule.id], after=rule)
             for rule in after
-            if rule.id in old and old[rule.id] != rule
+            if rule.id in old and not is_written_alike(old[rule.id], rule)
         ),
     )
 
@@ -102,7 +102,6 @@ def _rule_of(new: NewRule, *, ident: str, created_by: str) -> Rule:
     return Rule(
         id=ident,
         statement=new.statement,
-        kind=RuleKind.GUIDANCE,
         priority=new.priority,
         tags=new.tags or (),
         expires_at=new.expires_at,

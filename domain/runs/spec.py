@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from domain.agents.settings import ModelChoice, Pattern
+from domain.agents.settings import ModelChoice
 from domain.kernel.idempotency import IdempotencyKey, digest_of
 from domain.kernel.validation import (
     LARGEST_WHOLE,
@@ -15,6 +15,7 @@ from domain.kernel.validation import (
     Whole,
     exactly_one_of,
 )
+from domain.tools.patterns import Pattern
 
 LONGEST_INSTRUCTION = 200_000
 LONGEST_WAIT_S = 300

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import cast
 
 import orjson
@@ -23,6 +22,7 @@ from domain.tools.calls import (
     ToolResult,
 )
 from domain.tools.manifest import ToolManifest
+from domain.tools.patterns import fits
 
 MAX_ARGUMENTS_BYTES = 1_048_576
 
@@ -62,11 +62,7 @@ class ToolRegistry:
 
     def allowed(self, patterns: Sequence[str]) -> "ToolRegistry":
         """Keep the tools whose name fits a pattern such as `files_*`; none fits no pattern."""
-        return ToolRegistry(
-            tool
-            for name, tool in self._tools.items()
-            if any(fnmatchcase(name, pattern) for pattern in patterns)
-        )
+        return ToolRegistry(tool for name, tool in self._tools.items() if fits(name, patterns))
 
     async def call(
         self, name: str, arguments: str | Mapping[str, JsonValue], *, context: ToolContext

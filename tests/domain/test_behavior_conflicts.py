@@ -3,7 +3,7 @@
 import pytest
 
 from domain.behavior.conflicts import conflicts
-from domain.behavior.rules import Rule, RuleKind
+from domain.behavior.rules import Rule
 
 REPEATED = "These rules have the same words; one is enough."
 OPPOSED = "One of these rules asks for what another forbids."
@@ -15,7 +15,6 @@ def rules(*statements: str, expires_at: int | None = None) -> list[Rule]:
         Rule(
             id=str(place),
             statement=statement,
-            kind=RuleKind.GUIDANCE,
             priority=50,
             tags=(),
             expires_at=expires_at,

@@ -1,0 +1,61 @@
+"""Patterns of tool names: what fits, and which pattern covers which."""
+
+from fnmatch import fnmatchcase
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.tools.patterns import cover, fits, is_exact
+
+PATTERNS = st.text("ab.*?", min_size=1, max_size=6)
+NAMES = ["".join(letters) for size in range(1, 6) for letters in product("ab.", repeat=size)]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "fitting"),
+    [
+        (["mail.send"], ["mail.send"]),
+        (["mail.*"], ["mail.send", "mail.read"]),
+        (["*"], ["mail.send", "mail.read", "exec"]),
+        (["exe?", "*.read"], ["mail.read", "exec"]),
+        (["MAIL.*", "mail"], []),
+        ([], []),
+    ],
+)
+def test_names_fit_patterns(patterns: list[str], fitting: list[str]):
+    found = [name for name in ("mail.send", "mail.read", "exec") if fits(name, patterns)]
+
+    assert found == fitting
+
+
+def test_a_name_without_wildcards_is_exact():
+    assert is_exact("mail.send")
+    assert not is_exact("mail.*")
+    assert not is_exact("mai?.send")
+
+
+@pytest.mark.parametrize(
+    ("wider", "narrower", "covered"),
+    [
+        (["*"], ["mail.*", "exec", "?"], True),
+        (["mail.*"], ["mail.send", "mail.*.now", "mail.??"], True),
+        (["mail.*"], ["mail*"], False),
+        (["*?"], ["?*", "a*"], True),
+        (["a*b*c"], ["a?b*b?c"], True),
+        (["??"], ["?", "a*"], False),
+        (["a", "b"], ["b", "a"], True),
+        (["a"], ["a", "b"], False),
+        ([], ["a"], False),
+    ],
+)
+def test_wider_patterns_cover_narrower_ones(wider: list[str], narrower: list[str], covered: bool):
+    assert cover(wider, narrower) is covered
+
+
+@given(PATTERNS, PATTERNS)
+def test_what_is_covered_fits_and_everything_covers_itself(wider: str, narrower: str):
+    assert cover([narrower], [narrower])
+    if cover([wider], [narrower]):
+        assert all(fnmatchcase(name, wider) for name in NAMES if fnmatchcase(name, narrower))
