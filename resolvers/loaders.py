@@ -40,6 +40,7 @@ class RequestLoaders:
         self._conversations = Batch(self._fetch_conversations)
         self._memories = Batch(self._fetch_memories)
         self._runs = Batch(self._fetch_runs)
+        self._delegated = Batch(self._fetch_delegated)
         self._active = Batch(self._fetch_active)
         self._totals = Batch(self._fetch_totals)
         self._positions = Batch(self._fetch_positions)
@@ -127,6 +128,10 @@ class RequestLoaders:
     async def step(self, step_id: str) -> RunStepRow | None:
         """Step by id."""
         return await self._services.runs.step(self._principal, step_id)
+
+    async def delegated_run(self, step_id: str) -> RunRow | None:
+        """Run that a step handed its work to."""
+        return await self._delegated.load(step_id)
 
     async def active_run(self, conversation_id: str) -> RunRow | None:
         """Run at work on a conversation."""
@@ -225,6 +230,9 @@ class RequestLoaders:
 
     async def _fetch_runs(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.by_ids(self._principal, ids)
+
+    async def _fetch_delegated(self, step_ids: Sequence[str]) -> Mapping[str, RunRow]:
+        return await self._services.runs.by_steps(self._principal, step_ids)
 
     async def _fetch_active(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.active_of(self._principal, ids)

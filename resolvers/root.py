@@ -19,7 +19,7 @@ from schema.behavior_events import BehaviorUpdate
 from schema.declare import api_type
 from schema.scalars import SCALARS
 from schema.schedules import AdhocSchedule, CronSchedule, PlannedSchedule
-from schema.steps import ModelCallStep, ToolCallStep
+from schema.steps import DelegationStep, ModelCallStep, ToolCallStep
 
 
 @api_type
@@ -69,6 +69,7 @@ def build_schema() -> strawberry.Schema:
         subscription=Subscription,
         types=[
             ModelCallStep,
+            DelegationStep,
             ToolCallStep,
             AdhocSchedule,
             PlannedSchedule,

@@ -9,7 +9,7 @@ from domain.kernel.errors import NotFound
 from schema.behavior import BehaviorVersion, behavior_version
 from schema.context import Info
 from schema.declare import api_type
-from schema.events import Event, base_fields
+from schema.event_base import Event, base_fields
 from schema.ids import Kind, encode_id
 
 

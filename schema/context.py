@@ -101,6 +101,10 @@ class Loaders(Protocol):
         """Step by id."""
         ...
 
+    async def delegated_run(self, step_id: str) -> RunRow | None:
+        """Run that a step handed its work to."""
+        ...
+
     async def active_run(self, conversation_id: str) -> RunRow | None:
         """Run at work on a conversation."""
         ...

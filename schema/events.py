@@ -9,34 +9,16 @@ from strawberry import ID, Private, field
 from domain.events.cursors import encode_cursor
 from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
-from domain.kernel.errors import NotFound
 from domain.runs.state import EventType
 from domain.runs.stream import TokenPiece
 from schema.context import Info
-from schema.declare import api_interface, api_type
+from schema.declare import api_type
+from schema.delegation_events import DelegationFinished, DelegationStarted
+from schema.event_base import Common, Event, RunEvent, run_event_fields, run_of
 from schema.ids import Kind, encode_id, optional_id
 from schema.runs import Run, RunStatus
 from schema.scalars import Json, Moment
 from schema.steps import RunError, StepStatus, Usage
-
-
-@api_interface
-class Event:
-    """Something that happened; clients ignore types they do not know."""
-
-    cursor: str = field(description="Place in the stream; send the last one seen as after.")
-    trace_id: str = field(description="Trace of the work behind it.")
-    occurred_at: Moment = field(description="When it happened.")
-
-
-@api_interface
-class RunEvent(Event):
-    """Something that happened in a run."""
-
-    seq: int = field(description="Number within the run, from 1, without gaps.")
-    run_id: ID = field(description="Run it happened in.")
-    parent_run_id: ID | None = field(description="Run that delegated to it; null at the top.")
-    depth: int = field(description="Delegations above the run; 0 at the top.")
 
 
 @api_type
@@ -48,7 +30,7 @@ class RunStarted(RunEvent):
     @field(description="The run.")
     async def run(self, info: Info) -> Run:
         """Load it as it is now."""
-        return await _run(info, self.raw_run_id)
+        return await run_of(info, self.raw_run_id)
 
 
 @api_type
@@ -75,7 +57,7 @@ class RunFinished(RunEvent):
     @field(description="The run.")
     async def run(self, info: Info) -> Run:
         """Load it as it is now."""
-        return await _run(info, self.raw_run_id)
+        return await run_of(info, self.raw_run_id)
 
 
 @api_type
@@ -91,7 +73,7 @@ class RunFailed(RunEvent):
     @field(description="The run.")
     async def run(self, info: Info) -> Run:
         """Load it as it is now."""
-        return await _run(info, self.raw_run_id)
+        return await run_of(info, self.raw_run_id)
 
 
 @api_type
@@ -218,13 +200,14 @@ RunStreamItem: TypeAlias = Annotated[
     | ReasoningDelta
     | ToolCallStarted
     | ToolCallFinished
+    | DelegationStarted
+    | DelegationFinished
     | UsageUpdated
     | Heartbeat
     | ResyncRequired,
     strawberry.union("RunStreamItem", description="Item of runEvents."),
 ]
 
-Common = dict[str, Any]
 Data = Mapping[str, Any]
 
 
@@ -323,6 +306,8 @@ _SHOW: Mapping[str, Callable[[EventRecord, Common, Data], RunEvent]] = {
     EventType.REASONING_DELTA: _reasoning,
     EventType.TOOL_CALL_STARTED: _call_started,
     EventType.TOOL_CALL_FINISHED: _call_finished,
+    EventType.DELEGATION_STARTED: DelegationStarted.of,
+    EventType.DELEGATION_FINISHED: DelegationFinished.of,
     EventType.USAGE_UPDATED: _usage_updated,
 }
 
@@ -332,30 +317,4 @@ def event_of(record: EventRecord) -> RunEvent | None:
     show = _SHOW.get(record.type)
     if show is None or record.run_id is None:
         return None
-    return show(record, _common(record, record.run_id), record.data)
-
-
-def _common(record: EventRecord, run_id: str) -> Common:
-    return {
-        **base_fields(record),
-        "seq": record.seq,
-        "run_id": encode_id(Kind.RUN, run_id),
-        "parent_run_id": optional_id(Kind.RUN, record.parent_run_id),
-        "depth": record.depth,
-    }
-
-
-def base_fields(record: EventRecord) -> Common:
-    """What every event has, as arguments of its class."""
-    return {
-        "cursor": encode_cursor(record.workspace_id, record.cursor),
-        "trace_id": record.trace_id,
-        "occurred_at": Moment(record.occurred_at),
-    }
-
-
-async def _run(info: Info, raw_run_id: str) -> Run:
-    row = await info.context.loaders.run(raw_run_id)
-    if row is None:
-        raise NotFound(Kind.RUN.noun, encode_id(Kind.RUN, raw_run_id))
-    return Run.of(row)
+    return show(record, run_event_fields(record, record.run_id), record.data)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
+import strawberry
 from strawberry import ID, Private, field
 
-from domain.kernel.errors import Forbidden
+from domain.kernel.errors import Forbidden, NotFound
 from domain.kernel.paging import Page
 from domain.models.prices import dollars
 from domain.runs.rows import RunRow, RunStepRow
@@ -18,6 +19,9 @@ from schema.ids import Kind, encode_id
 from schema.relay import Connection, Edge, Node
 from schema.scalars import Json, Long, Moment, moment
 from schema.tools import Tool
+
+if TYPE_CHECKING:
+    from schema.runs import Run
 
 
 class UsageCounts(Protocol):
@@ -226,6 +230,28 @@ class ToolCallStep(RunStep):
 
 
 @api_type
+class DelegationStep(RunStep):
+    """Hand-over of work to another agent."""
+
+    raw_id: Private[str]
+
+    @classmethod
+    def of(cls, row: RunStepRow) -> Self:
+        """Show a row of a delegation."""
+        return cls(**_common(row), raw_id=row.id)
+
+    @field(description="Run that does the work.")
+    async def child(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")]:
+        """Load it."""
+        from schema.runs import Run
+
+        row = await info.context.loaders.delegated_run(self.raw_id)
+        if row is None:
+            raise NotFound(Kind.RUN.noun, self.id)
+        return Run.of(row)
+
+
+@api_type
 class RunStepEdge(Edge[RunStep]):
     """Place of one run step in a page."""
 
@@ -240,8 +266,10 @@ class RunStepConnection(Connection[RunStep, RunStepEdge]):
         return cls.over(page, [step_of(row) for row in page.items], RunStepEdge)
 
 
-def step_of(row: RunStepRow) -> ModelCallStep | ToolCallStep:
+def step_of(row: RunStepRow) -> ModelCallStep | ToolCallStep | DelegationStep:
     """Show a row as the type of its kind."""
+    if row.kind == StepKind.DELEGATION:
+        return DelegationStep.of(row)
     return ToolCallStep.of(row) if row.kind == StepKind.TOOL_CALL else ModelCallStep.of(row)
 
 

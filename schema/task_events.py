@@ -9,7 +9,8 @@ from strawberry import ID, Private, field
 from domain.events.records import EventRecord
 from schema.context import Info
 from schema.declare import api_enum, api_type
-from schema.events import Event, Heartbeat, ResyncRequired, base_fields
+from schema.event_base import Event, base_fields
+from schema.events import Heartbeat, ResyncRequired
 from schema.ids import Kind, encode_id
 from schema.occurrences import Occurrence
 from schema.tasks import Task

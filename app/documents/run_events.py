@@ -17,6 +17,13 @@ from schema.scalars import format_moment
 StepId = Annotated[str, id_field(Kind.STEP)]
 
 
+class ChildRun(Document):
+    """A run that another one handed work to, and the slug of its agent."""
+
+    id: Annotated[str, id_field(Kind.RUN)] = Field(description="Its id.")
+    agent: str = Field(description="Slug of the agent at work.")
+
+
 class Event(Document):
     """Something that happened; clients ignore types they do not know."""
 
@@ -116,6 +123,23 @@ class ToolCallFinished(RunEvent):
     duration_ms: int
 
 
+class DelegationStarted(RunEvent):
+    """Work was handed to another agent; `child` is the run that does it."""
+
+    type: Literal["DelegationStarted"] = "DelegationStarted"
+    step_id: StepId
+    child: ChildRun
+
+
+class DelegationFinished(RunEvent):
+    """Work handed to another agent came back; `child` is the run that did it."""
+
+    type: Literal["DelegationFinished"] = "DelegationFinished"
+    step_id: StepId
+    child: ChildRun
+    status: RunStatus = Field(description="How the child ended.")
+
+
 class UsageUpdated(RunEvent):
     """Running total of a run's use; sent after each model call."""
 
@@ -146,6 +170,8 @@ RunStreamItem: TypeAlias = Annotated[
     | ReasoningDelta
     | ToolCallStarted
     | ToolCallFinished
+    | DelegationStarted
+    | DelegationFinished
     | UsageUpdated
     | Heartbeat
     | ResyncRequired,
@@ -236,6 +262,19 @@ def _call_finished(_: EventRecord, common: Common, data: Data) -> RunEvent:
     )
 
 
+def _delegation_started(_: EventRecord, common: Common, data: Data) -> RunEvent:
+    return DelegationStarted(**common, **_delegation(data))
+
+
+def _delegation_finished(_: EventRecord, common: Common, data: Data) -> RunEvent:
+    return DelegationFinished(**common, **_delegation(data), status=RunStatus(data["status"]))
+
+
+def _delegation(data: Data) -> Common:
+    child = ChildRun(id=encode_id(Kind.RUN, data["childId"]), agent=data["agent"])
+    return {"step_id": encode_id(Kind.STEP, data["stepId"]), "child": child}
+
+
 def _usage_updated(_: EventRecord, common: Common, data: Data) -> RunEvent:
     return UsageUpdated(**common, usage=Usage.of_event(data["usage"]))
 
@@ -250,6 +289,8 @@ _SHOW: Mapping[str, Callable[[EventRecord, Common, Data], RunEvent]] = {
     EventType.REASONING_DELTA: _reasoning,
     EventType.TOOL_CALL_STARTED: _call_started,
     EventType.TOOL_CALL_FINISHED: _call_finished,
+    EventType.DELEGATION_STARTED: _delegation_started,
+    EventType.DELEGATION_FINISHED: _delegation_finished,
     EventType.USAGE_UPDATED: _usage_updated,
 }
 

@@ -122,6 +122,13 @@ class RunQueries:
         rows = await self._told(await self._runs(principal).filter(id__in=list(run_ids)))
         return {row.id: row for row in rows}
 
+    async def by_steps(self, principal: Principal, step_ids: Sequence[str]) -> dict[str, RunRow]:
+        """Return the runs that steps delegated to, by the id of the step."""
+        rows = await self._told(
+            await self._runs(principal).filter(parent_call_id__in=list(step_ids))
+        )
+        return {row.parent_call_id: row for row in rows if row.parent_call_id is not None}
+
     async def runs(
         self, principal: Principal, narrowing: RunFilter, order: RunOrder, page: PageRequest
     ) -> Page[RunRow]:

@@ -9,6 +9,7 @@ from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.runs.state import EventType
 from domain.runs.stream import TokenPiece
+from schema.delegation_events import DelegationFinished, DelegationStarted
 from schema.event_views import EventViews
 from schema.events import (
     Heartbeat,
@@ -93,6 +94,11 @@ def test_every_event_of_a_run_is_shown_as_its_public_type():
                     "durationMs": 12,
                 },
             ),
+            ("DelegationStarted", {"stepId": STEP, "childId": PARENT, "agent": "writer"}),
+            (
+                "DelegationFinished",
+                {"stepId": STEP, "childId": PARENT, "agent": "writer", "status": "FAILED"},
+            ),
             ("UsageUpdated", {"usage": USAGE}),
         )
     }
@@ -125,6 +131,8 @@ def test_every_event_of_a_run_is_shown_as_its_public_type():
             error=None,
             duration_ms=12,
         ),
+        "DelegationStarted": DelegationStarted(**COMMON, step_id=STEP_ID, raw_child_id=PARENT),
+        "DelegationFinished": DelegationFinished(**COMMON, step_id=STEP_ID, raw_child_id=PARENT),
         "UsageUpdated": UsageUpdated(**COMMON, usage=SHOWN_USAGE),
     }
     assert set(shown) == set(EventType)
