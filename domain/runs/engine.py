@@ -124,8 +124,8 @@ class RunEngine:
 
     def _rest_s(self, work: Work, turn: Turn) -> float:
         now_us = self._clock.now_us()
-        spent_us = now_us - work.claim.started_at - work.waited_us(now_us)
-        return max(0.0, turn.limits.max_seconds - spent_us / 1_000_000)
+        rest_us = work.deadline_us(turn.limits.max_seconds, now_us) - now_us
+        return max(0.0, rest_us / 1_000_000)
 
     async def _loop(
         self, work: Work, turn: Turn, past: Sequence[PastStep], first: StepStart | None
@@ -150,12 +150,15 @@ class RunEngine:
             work.keep_text()
             statements.append(self._void(found.voided.id))
             drafts.append(self._retrying(work, turn, found.voided.id))
+        if work.pause is not None:
+            await self._stepper.hold(work, statements, drafts)
+            return None
         if found.open_calls:
             starts = self._calls.reopened(work, found.open_calls)
             return await self._settler.go_on(
                 work, turn, starts, statements=statements, drafts=drafts
             )
-        if found.unbegun is not None and work.pause is None:
+        if found.unbegun is not None:
             calls = calls_of(found.unbegun.calls)
             return await self._settler.begin(
                 work, turn, calls, statements=statements, drafts=drafts

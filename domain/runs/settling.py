@@ -155,8 +155,13 @@ class CallSettler:
         if not waiting:
             turn.close_batch()
             return await self._stepper.begin(work, turn, batch.statements, batch.drafts)
+        if work.pause is not None:
+            await self._stepper.hold(work, batch.statements, batch.drafts)
+            return None
         ends = [ruling.until_us for ruling in waiting if ruling.until_us is not None]
         is_asked = any(ruling.is_asked for ruling in waiting)
+        if not is_asked:
+            ends.append(work.deadline_us(turn.limits.max_seconds, self._clock.now_us()))
         parking = Parking(
             status=RunStatus.WAITING_APPROVAL if is_asked else RunStatus.RUNNING,
             waits_for=WaitsFor.CALLS,

@@ -171,6 +171,10 @@ class Work:
         since = now_us if self._parked_at is None else self._parked_at
         return self._waited_us + max(0, now_us - since)
 
+    def deadline_us(self, max_seconds: int, now_us: int) -> int:
+        """When its time is over, as long as it waits for nobody."""
+        return self.claim.started_at + self.waited_us(now_us) + max_seconds * 1_000_000
+
     def end_wait(self, now_us: int) -> int:
         """Stop counting the wait under way; return the sum of all so far."""
         self._waited_us, self._parked_at = self.waited_us(now_us), None

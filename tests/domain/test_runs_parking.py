@@ -159,6 +159,32 @@ async def test_a_pause_holds_a_run_before_its_calls_begin(world: RunWorld) -> No
     assert [step.position for step in await world.steps(run_id)] == [1, 2, 3]
 
 
+async def test_a_run_that_waits_for_a_call_can_be_held_and_waits_on(world: RunWorld) -> None:
+    world.gate = AskingGate()
+    world.model.script(call("pay", '{"amount": 5}'), say("done"))
+    async with world.process() as runner:
+        await world.work_off(runner, run_id := await world.accept())
+        await order(world, run_id, "pause")
+
+        paused = await world.work_off(runner, run_id)
+        assert place(paused) == ("PAUSED", "pause", None, None)
+        await wake(world, run_id, WaitsFor.PAUSE)
+        waiting = await world.work_off(runner, run_id)
+        assert place(waiting) == ("WAITING_APPROVAL", "calls", None, None)
+
+        world.gate.is_open = True
+        await wake(world, run_id, WaitsFor.CALLS)
+        row = await world.work_off(runner, run_id)
+
+    assert (row.status, world.effects.done) == ("SUCCEEDED", ["pay 5"])
+    assert await changes(world, run_id) == [
+        ("RUNNING", "WAITING_APPROVAL"),
+        ("WAITING_APPROVAL", "PAUSED"),
+        ("PAUSED", "WAITING_APPROVAL"),
+        ("WAITING_APPROVAL", "RUNNING"),
+    ]
+
+
 async def test_a_run_in_the_queue_is_held_by_an_order(world: RunWorld) -> None:
     run_id = await world.accept()
     await order(world, run_id, "pause")
