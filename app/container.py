@@ -261,6 +261,7 @@ class _Services:
                 inline=settings.inline_capacity,
                 renew_s=settings.lease_renew_s,
                 give_up_s=settings.lease_give_up_s,
+                drain_s=settings.drain_s,
             ),
         )
 

@@ -236,6 +236,13 @@ class Settings(ServerSettings):
         example="3",
         group="Work",
     )
+    drain_s: Positive = setting(
+        5.0,
+        "Seconds that tools at work get to end when the process is asked to stop.",
+        should_be="seconds, more than 0",
+        example="20",
+        group="Work",
+    )
     sweep_interval_s: Positive = setting(
         1.0,
         "Seconds between two looks for work that is due and that no hint announced.",

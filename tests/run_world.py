@@ -166,7 +166,7 @@ class RunWorld:
             office=self.office(),
             bus=self.bus,
             clock=SteppedClock() if stalled else self.clock,
-            capacity=Capacity(runs=runs, inline=8, renew_s=2.0, give_up_s=5.0),
+            capacity=Capacity(runs=runs, inline=8, renew_s=2.0, give_up_s=5.0, drain_s=0.2),
         )
         async with runner:
             yield runner

@@ -28,7 +28,7 @@ from domain.runs.messages import EndMessages
 from domain.runs.recovery import Recovery, recover
 from domain.runs.settling import CallSettler
 from domain.runs.state import EventType, RunErrorCode, RunStatus, StepStatus, WaitsFor
-from domain.runs.stepping import Stepper
+from domain.runs.stepping import RunLeavesError, Stepper
 from domain.runs.steps import ModelAnswer, StepStart, end_model_step
 from domain.runs.work import RunFailure, Work
 
@@ -66,7 +66,10 @@ class RunEngine:
     async def carry_out(
         self, work: Work, past: Sequence[PastStep], first: StepStart | None = None
     ) -> None:
-        """Run to its end or to a wait. Raises LeaseLostError, Unavailable, CancelledError."""
+        """Run to its end or to a wait.
+
+        Raises LeaseLostError, RunLeavesError, Unavailable and CancelledError.
+        """
         turn: Turn | None = None
         try:
             if work.claim.losses >= MOST_LOSSES:
@@ -87,7 +90,7 @@ class RunEngine:
                 message=f"The run took longer than its {seconds} seconds.",
             )
             await self._end_failed(work, failure, RunStatus.TIMED_OUT)
-        except (LeaseLostError, Unavailable):
+        except (LeaseLostError, RunLeavesError, Unavailable):
             raise
         except RunFailedError as error:
             await self._end_failed(work, error.failure, of_step=error.of_step)

@@ -16,6 +16,7 @@ from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import Claimed, LeaseOffice, OpenOrder, PastStep
 from domain.runs.orders import ORDERS_CHANNEL
+from domain.runs.stepping import RunLeavesError
 from domain.runs.steps import StepStart
 from domain.runs.work import PauseWish, Work
 
@@ -55,6 +56,8 @@ class Capacity:
     inline: int = 32
     renew_s: float = 2.0
     give_up_s: float = 5.0
+    drain_s: float = 5.0
+    """Longest wait for tools at work when the process stops."""
 
 
 class Runner:
@@ -203,13 +206,29 @@ class Runner:
             self.stop(run_id, Stop.LOST)
 
     async def drain(self) -> None:
-        """Take nothing new and hand every run back, due at once for another process."""
+        """Take nothing new and hand every run back, due at once for another process.
+
+        Tools at work get some time to end, so that nobody has to wonder what came of them.
+        """
         self._draining = True
+        await self._let_calls_end()
         while self._taking or self._held:
             for run_id in tuple(self._held):
                 self.stop(run_id, Stop.SHUTDOWN)
             at_work = [held.task for held in self._held.values() if held.task is not None]
             await asyncio.wait([*self._taking, *at_work])
+
+    async def _let_calls_end(self) -> None:
+        """Stop runs that ask a model; wait for those that call tools, within the time for it."""
+        calling: list[asyncio.Task[None]] = []
+        for run_id, held in self._held.items():
+            held.work.is_leaving = True
+            if held.task is not None and held.work.is_calling:
+                calling.append(held.task)
+            else:
+                self.stop(run_id, Stop.SHUTDOWN)
+        if calling:
+            await asyncio.wait(calling, timeout=self._capacity.drain_s)
 
     async def _drive(self, held: Held, past: Sequence[PastStep], first: StepStart | None) -> None:
         work, held.started = held.work, True
@@ -227,6 +246,8 @@ class Runner:
             if held.stop is None:
                 raise
             await self._stopped(held)
+        except RunLeavesError:
+            await self._hand_back(work)
         except LeaseLostError:
             log.warning("run.taken_over")
         except Unavailable as error:

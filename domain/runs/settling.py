@@ -139,13 +139,14 @@ class CallSettler:
 
     async def _run(self, work: Work, turn: Turn, running: Sequence[StepStart]) -> _Batch:
         """Run the calls and journal each result as it comes; the last is left to be written."""
-        left, batch = len(running), _Batch()
+        left, batch, work.is_calling = len(running), _Batch(), True
         async with aclosing(self._calls.run(work, turn.tools, running, agent=turn.agent)) as ended:
             async for done in ended:
                 left, batch = left - 1, _Batch()
                 self._end(work, turn, done, batch)
                 if left:
                     await self._journal.progress(work, batch.statements, batch.drafts)
+        work.is_calling = False
         return batch
 
     async def _leave(

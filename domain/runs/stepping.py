@@ -18,6 +18,10 @@ UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND kind = 'pause' AND take
 """
 
 
+class RunLeavesError(Exception):
+    """The process stops; the run is written up to here and goes on elsewhere."""
+
+
 class Stepper:
     """Begins model calls and parks runs; one per process."""
 
@@ -47,7 +51,13 @@ class Stepper:
         statements: Sequence[Statement],
         drafts: Sequence[EventDraft],
     ) -> StepStart | None:
-        """Write what came before and begin the next model call; None when the run is held."""
+        """Write what came before and begin the next model call; None when the run is held.
+
+        Raises RunLeavesError when it is for another process to begin it.
+        """
+        if work.is_leaving:
+            await self._journal.progress(work, statements, drafts)
+            raise RunLeavesError
         if work.pause is not None:
             await self.hold(work, statements, drafts)
             return None

@@ -163,6 +163,10 @@ class Work:
         """True when it was parked and what it waits for is there already."""
         self.pause: PauseWish | None = None
         """Set when somebody wants it to be held at its next step."""
+        self.is_calling = False
+        """True while calls of tools are under way."""
+        self.is_leaving = False
+        """True when this process stops, so that the next step is begun by another."""
         self.asking: Asking | None = None
         """The model call under way, or the one that failed last."""
 

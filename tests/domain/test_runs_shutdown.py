@@ -7,7 +7,7 @@ import pytest
 
 from domain.kernel.database import Database
 from tests.database_faults import held_back
-from tests.fakes import Gate
+from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
 
 ASKED = {"agent": {"slug": "default"}, "instruction": "do it", "waitSeconds": 60}
@@ -103,3 +103,45 @@ async def test_a_process_that_stopped_takes_nothing_new(world: RunWorld) -> None
 
     assert rows == [(run_id, "QUEUED", None), (caller.row.id, "QUEUED", None)]
     assert [ident for _, ident in world.queue.hints] == [run_id, caller.row.id]
+
+
+async def test_a_stop_lets_tools_at_work_end_and_another_process_goes_on(world: RunWorld) -> None:
+    inside = Gate()
+    world.effects.gate = inside
+    world.model.script(call("pay", '{"amount": 5}'), say("done"))
+    async with world.process() as first, world.process() as second:
+        run_id = await world.accept()
+        await first.execute(run_id)
+        await inside.reached.wait()
+
+        draining = asyncio.create_task(first.drain())
+        await turns()
+        inside.opened.set()
+        await asyncio.wait_for(draining, 20)
+        handed_back = await world.row(run_id)
+        row = await world.work_off(second, run_id)
+
+    assert (handed_back.status, handed_back.lease_owner) == ("RUNNING", None)
+    assert (row.status, row.output, row.attempt) == ("SUCCEEDED", "done", 1)
+    assert world.effects.done == ["pay 5"]
+    assert [(step.name, step.status) for step in await world.steps(run_id)] == [
+        ("m1", "SUCCEEDED"),
+        ("pay", "SUCCEEDED"),
+        ("m1", "SUCCEEDED"),
+    ]
+
+
+async def test_a_stop_gives_a_tool_up_that_takes_too_long(world: RunWorld) -> None:
+    inside = Gate()
+    world.effects.gate = inside
+    world.model.script(call("pay", '{"amount": 5}'), say("so"))
+    async with world.process() as first, world.process() as second:
+        run_id = await world.accept()
+        await first.execute(run_id)
+        await inside.reached.wait()
+
+        await asyncio.wait_for(first.drain(), 20)
+        row = await world.work_off(second, run_id)
+
+    assert (row.status, world.effects.done) == ("SUCCEEDED", ["pay 5"])
+    assert "unknown" in world.model.requests[1].messages[-1].content
