@@ -1,6 +1,7 @@
-"""What tests of real clients share: the example client, made once, and a browser."""
+"""What end-to-end tests share: chance to repeat, the example client made once, a browser."""
 
 import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,14 @@ import pytest
 from tests.e2e.browser import Browser, find_chromium
 from tests.e2e.client_project import MadeClient, find_node, find_packages, make_client
 from tests.servers import needed
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Chance that a failed test can repeat: its seed is printed, and GOB_SEED sets it."""
+    seed = int(os.environ.get("GOB_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"GOB_SEED={seed}")  # noqa: T201 - shown beside the failure, and by `make soak`
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

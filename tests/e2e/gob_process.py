@@ -8,6 +8,7 @@
 Start and stop it on the main thread: the kernel ends a process whose starting thread ended.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -82,8 +83,10 @@ class GobProcess:
         settings: Mapping[str, str] | None = None,
         *,
         arguments: Sequence[str] = ("serve",),
+        module: str = "app",
     ) -> None:
         self.folder = folder
+        self._module = module
         self.address = ""
         self._settings = dict(settings or {})
         self._arguments = arguments
@@ -173,6 +176,19 @@ class GobProcess:
         self._process = None
         return process.returncode
 
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine that sleeps; what it holds stays open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if no time had passed."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def ended(self) -> None:
+        """Come back when it ended, whoever ended it; a thread waits until then in any case."""
+        assert self._process is not None, "it does not run"
+        await asyncio.to_thread(self._process.wait)
+
     def close(self) -> None:
         """End it with all its children, whatever state it is in; may be called twice."""
         if self._process is not None:
@@ -217,7 +233,7 @@ class GobProcess:
         assert self._process is None, "it runs already"
         self._born_at = len(self._out), len(self._err)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", *self._arguments],
+            [sys.executable, "-m", self._module, *self._arguments],
             env=clean_settings(self.folder, self._settings),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

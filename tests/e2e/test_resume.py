@@ -38,14 +38,6 @@ async def gob(
         assert TRACEBACK not in gob.err
 
 
-@pytest.fixture
-def chance() -> random.Random:
-    """Chance that a failed test can repeat: its seed is printed."""
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201 - shown beside the failure
-    return random.Random(seed)
-
-
 def words(count: int) -> str:
     """What the simulated model says."""
     return "".join(f"token-{number} " for number in range(1, count + 1))
