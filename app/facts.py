@@ -6,11 +6,16 @@ from collections.abc import Awaitable, Callable
 from app.container import Container
 from app.settings import ModelProvider
 from app.version import own_version
+from domain.kernel.background import start_detached
+from domain.kernel.database import Database
 from domain.kernel.errors import GobError, Unavailable
+from domain.kernel.ports import Clock
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
 
 DAY_S = 86_400
 CHECK_TIMEOUT_S = 3.0
+WRITE_EVERY_S = 1.0
+"""Least time between two writes that only try whether the disk takes them."""
 OFFLINE_HINT = (
     "Answers come from the offline planner. For a language model set MODEL_PROVIDER=openai and"
     " OPENAI_API_KEY (or OPENAI_BASE_URL of any server that speaks the same API),"
@@ -20,11 +25,39 @@ OFFLINE_HINT = (
 WITHOUT_MODEL = frozenset({ModelProvider.OFFLINE, ModelProvider.SIMULATED})
 
 
+class WriteTrial:
+    """Whether writes work, tried at most once a second however many ask: nobody needs a key."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._began = 0.0
+        self._trying: asyncio.Task[GobError | None] | None = None
+
+    async def check(self) -> None:
+        """Raise what the last trial found."""
+        now = self._clock.monotonic()
+        if self._trying is None or (self._trying.done() and now - self._began >= WRITE_EVERY_S):
+            self._began = now
+            self._trying = start_detached(self._try(), name="write-trial")
+        error = await asyncio.shield(self._trying)
+        if error is not None:
+            raise error
+
+    async def _try(self) -> GobError | None:
+        try:
+            await self._database.check_writes()
+        except GobError as error:
+            return error
+        return None
+
+
 class ServerSelf:
     """Facts and checks of one process."""
 
     def __init__(self, container: Container) -> None:
         self._container = container
+        self._writes = WriteTrial(container.database, container.clock)
 
     async def facts(self) -> ServerFacts:
         """Return what the server is and how it is set up."""
@@ -69,6 +102,7 @@ class ServerSelf:
         rows = await self._container.database.fetch("SELECT 1")
         if [tuple(row) for row in rows] != [(1,)]:
             raise Unavailable("The database gives a wrong answer.")
+        await self._writes.check()
 
     async def _check(self, name: str, look: Callable[[], Awaitable[None]]) -> CheckFacts:
         clock = self._container.clock

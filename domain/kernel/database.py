@@ -83,6 +83,10 @@ class Database(ABC):
         """Read outside transactions, from what is committed."""
 
     @abstractmethod
+    async def check_writes(self) -> None:
+        """Raise Unavailable unless a write can be kept now; leaves no row behind."""
+
+    @abstractmethod
     def is_duplicate(self, error: Exception) -> bool:
         """Tell whether a write failed because a row of its key exists already."""
 

@@ -132,6 +132,11 @@ class PostgresDatabase(Database):
         except _LOST as error:
             raise _lost(error) from error
 
+    async def check_writes(self) -> None:
+        """Ask whether it only reads, as a standby does; a full disk shows at its next write."""
+        if await self.fetch("SELECT current_setting('transaction_read_only')") != [("off",)]:
+            raise Unavailable("The database only reads now.")
+
     def is_duplicate(self, error: Exception) -> bool:
         """Tell whether a write failed because a row of its key exists already."""
         return isinstance(error, asyncpg.UniqueViolationError)

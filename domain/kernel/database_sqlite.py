@@ -284,6 +284,11 @@ class SqliteDatabase(Database):
             else:
                 asked.done.set_result(rows)
 
+    async def check_writes(self) -> None:
+        """Write a page: only what goes to the disk shows that it is full or read-only."""
+        # The header's number for applications, which stays what it is, is in no table.
+        await self.write([Statement("PRAGMA user_version = 0")])
+
     def is_duplicate(self, error: Exception) -> bool:
         """Tell whether a write failed because a row of its key exists already."""
         return isinstance(error, sqlite3.IntegrityError)

@@ -17,6 +17,7 @@ from domain.kernel.background import start_detached
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock
+from domain.runs.outages import write_at_last
 from domain.runs.state import EventType
 from domain.runs.work import Work, dumps
 
@@ -169,10 +170,11 @@ class TokenWriter:
         owner = rows[0][0].claim.lease_owner
         table = [(work.run_id, work.claim.fence, *draft) for work, draft in rows]
         try:
-            results = await self._database.write(self._statements(workspace_id, owner, table))
+            statements = self._statements(workspace_id, owner, table)
+            results = await write_at_last(self._database, statements, self._clock)
         except Exception as error:  # the edge of a background task: it must go on
             # Whoever takes the runs over numbers their events anew.
-            expected = isinstance(error, GobError)
+            expected = isinstance(error, GobError) or self._database.is_duplicate(error)
             log.warning("runs.tokens_not_written", runs=len(rows), exc_info=not expected)
             for run_id in {work.run_id for work, _ in rows}:
                 self._lost(run_id)

@@ -220,7 +220,7 @@ async def test_a_reader_that_goes_away_at_once_leaves_nothing_behind(world: RunW
 async def test_what_is_done_for_many_runs_is_logged_in_the_name_of_none(world: RunWorld) -> None:
     gate = Gate()
     world.model.script([TextDelta("x"), gate, *say("y")], say("z"))
-    fail_once(world, "RETURNING run_id, seq, cursor", Unavailable("away"))
+    fail_once(world, "RETURNING run_id, seq, cursor", BROKEN)
     original = world.database.fetch
 
     async def fetch(sql: str, *args: object) -> list[Row]:

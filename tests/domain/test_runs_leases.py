@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from domain.kernel.database import Database
+from domain.models.ports import TextDelta
 from domain.runs.runner import Runner
 from tests.database_faults import Outage, held_back
 from tests.fakes import Gate, say
@@ -137,3 +138,30 @@ async def test_a_short_outage_costs_no_lease(world: RunWorld) -> None:
     # Asked at second 2, then each half second.
     assert refused == 3
     assert (row.status, row.losses, row.attempt) == ("SUCCEEDED", 0, 1)
+
+
+async def test_words_said_in_a_short_outage_are_told_when_it_is_over(world: RunWorld) -> None:
+    outage, said, gate = Outage(world.database), Gate(), Gate()
+    world.model.script([TextDelta("a "), said, TextDelta("b "), gate, *say("c")])
+    async with world.process() as runner:
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        held = runner.held(run_id)
+        assert held is not None
+        await asyncio.wait_for(said.reached.wait(), 20)
+        outage.is_away = True
+        said.opened.set()
+        await until(lambda: outage.refused == 1)
+        await pass_time(world, 0.5)
+        outage.is_away = False
+        gate.opened.set()
+        async with asyncio.timeout(20):
+            while not held.done.is_set():
+                world.clock.move(0.5)
+                await asyncio.sleep(0)
+        row = await world.row(run_id)
+
+    events = await world.events(run_id)
+    assert (row.status, row.output, row.losses, row.attempt) == ("SUCCEEDED", "a b c", 0, 1)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert len(world.model.requests) == 1

@@ -198,6 +198,8 @@ async def test_a_postgresql_that_only_reads_is_an_outage_for_writes(
     async with open_database(options(database_url)) as reading:
         with pytest.raises(Unavailable):
             await way(reading)
+        with pytest.raises(Unavailable, match="only reads"):
+            await reading.check_writes()
 
         assert await ids(reading) == 0
 
@@ -212,6 +214,8 @@ async def test_a_sqlite_that_only_reads_is_an_outage_for_writes(
 
     with pytest.raises(Unavailable, match="attempt to write a readonly database"):
         await way(database)
+    with pytest.raises(Unavailable, match="attempt to write a readonly database"):
+        await database.check_writes()
 
     assert await ids(database) == 0
 
@@ -234,6 +238,14 @@ async def test_a_full_disk_is_told_as_such_and_keeps_nothing(
     assert [(type(one), str(one)) for one in outcomes] == [
         (Unavailable, "The database cannot be used now: database or disk is full.")
     ] * count
+    assert await ids(database) == 0
+
+
+async def test_a_database_that_takes_writes_passes_and_keeps_nothing_of_the_trial(
+    database: Database,
+) -> None:
+    await database.check_writes()
+
     assert await ids(database) == 0
 
 
