@@ -9,6 +9,7 @@ from domain.kernel.database import Database, Row, Statement, WriteRefusedError
 from domain.kernel.errors import Unavailable
 from domain.kernel.ports import Clock
 from domain.runs.endings import Ending, RunEnd
+from domain.runs.outages import write_at_last
 from domain.runs.parking import ALREADY_OVER, PARK, Parking
 from domain.runs.state import EventType
 from domain.runs.tokens import TokenWriter
@@ -47,9 +48,6 @@ RELEASE = """
 UPDATE run SET lease_owner = NULL, lease_until = NULL, due_at = $4, hints = 0
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 """
-
-RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
-"""Waits before a write goes out again while the database cannot be reached; less than a lease."""
 
 
 class LeaseLostError(Exception):
@@ -191,26 +189,18 @@ class Journal:
         batch = list(statements)
         if drafts:
             batch += self._store.append(work.workspace_id, drafts)
-        for wait_s in (*RETRY_S, None):
-            try:
-                results = await self._database.write(batch)
-                break
-            except WriteRefusedError as error:
+        try:
+            results = await write_at_last(self._database, batch, self._clock)
+        except (WriteRefusedError, Unavailable) as error:
+            raise LeaseLostError(work.run_id) from error
+        except Exception as error:
+            if self._database.is_duplicate(error):
+                # A commit whose answer was lost: who takes over reads what was kept.
                 raise LeaseLostError(work.run_id) from error
-            except Unavailable as error:
-                if wait_s is None:
-                    raise LeaseLostError(work.run_id) from error
-                await self._clock.sleep(wait_s)
-            except Exception as error:
-                if self._database.is_duplicate(error):
-                    # A commit whose answer was lost: who takes over reads what was kept.
-                    raise LeaseLostError(work.run_id) from error
-                # Nothing was kept, whatever it is: the numbers are free again.
-                if drafts:
-                    work.seq = (drafts[0].seq or 1) - 1
-                raise
-        else:
-            raise LeaseLostError(work.run_id)
+            # Nothing was kept, whatever it is: the numbers are free again.
+            if drafts:
+                work.seq = (drafts[0].seq or 1) - 1
+            raise
         if drafts:
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
         return results

@@ -17,6 +17,8 @@ URGENT_ORDER = (
 )
 MOST_LOSSES = 3
 """Workers a run may lose before it ends as FAILED with WORKER_LOST."""
+LAST_TRY = MOST_LOSSES - 1
+"""Losses of a run that the next one ends: who dies with it must not be taken along."""
 
 
 class PastStep(NamedTuple):
@@ -77,7 +79,9 @@ class LeaseOffice:
                     due_at <= {now} + {EARLY_US} OR EXISTS ({URGENT_ORDER})
                 ))
             )
-            RETURNING {CLAIM_COLUMNS}
+        """
+        self._claim_beside = f"""{self._claim}
+            AND (losses + {lost} <> {LAST_TRY} OR EXISTS ({URGENT_ORDER}))
         """
         held = database.now_sql(3)
         self._renew = f"UPDATE run SET lease_until = {held} + $2 WHERE id IN "
@@ -87,11 +91,15 @@ class LeaseOffice:
         self._untouched = f"{self._in_order} SKIP LOCKED" if self._in_order else ""
         self._expired = database.now_sql(1)
 
-    async def claim(self, run_id: str) -> Claimed | None:
-        """Take the lease of a run that is due, None when somebody holds it or it has ended."""
+    async def claim(self, run_id: str, *, beside_last_try: bool = False) -> Claimed | None:
+        """Take the lease of a run that is due, None when somebody holds it or it has ended.
+
+        Beside a run on its last try no other such run is taken, unless it is only to be stopped.
+        """
+        claim = self._claim_beside if beside_last_try else self._claim
         statements = [
             Statement(
-                self._claim,
+                f"{claim} RETURNING {CLAIM_COLUMNS}",
                 (run_id, self.owner, self.lease_us, self._clock.now_us()),
                 must_match=True,
             ),

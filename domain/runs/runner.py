@@ -14,7 +14,7 @@ from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal, LeaseLostError
-from domain.runs.lease import Claimed, LeaseOffice, OpenOrder, PastStep
+from domain.runs.lease import LAST_TRY, Claimed, LeaseOffice, OpenOrder, PastStep
 from domain.runs.orders import ORDERS_CHANNEL
 from domain.runs.stepping import RunLeavesError
 from domain.runs.steps import StepStart
@@ -162,18 +162,32 @@ class Runner:
 
     async def _take(self, run_id: str) -> None:
         try:
-            claimed = await self._office.claim(run_id)
+            claimed = await self._office.claim(run_id, beside_last_try=self._has_last_try())
+        except Unavailable as error:
+            # It stays due, or its lease over: the next sweep hints it again.
+            log.warning("run.not_claimed", run_id=run_id, reason=error.message)
+            return
         finally:
             self._claiming.discard(run_id)
-        if claimed is not None:
+        if claimed is None:
+            return
+        if _is_last_try(claimed.work) and self._has_last_try() and not claimed.orders:
+            await self._hand_back(claimed.work)
+        else:
             self.hold(claimed)
+
+    def _has_last_try(self) -> bool:
+        """True while a run is at work here that may be what ended its workers."""
+        return any(_is_last_try(held.work) for held in self._held.values())
 
     async def _hand_back(self, work: Work) -> None:
         try:
             await self._journal.release(work)
             log.info("run.released", run_id=work.run_id)
-        except (LeaseLostError, GobError):
+        except LeaseLostError:
             log.warning("run.taken_over", run_id=work.run_id)
+        except GobError as error:
+            log.warning("run.not_released", run_id=work.run_id, reason=error.message)
 
     def hold(self, claimed: Claimed, *, first: StepStart | None = None) -> Held:
         """Start work on a run whose lease is ours; with `first`, inline for a caller."""
@@ -256,6 +270,7 @@ class Runner:
         finally:
             self._held.pop(work.run_id, None)
             held.done.set()
+            self._more = self._more or _is_last_try(work)
             if work.is_due:
                 self._tasks.append(start_detached(self.execute(work.run_id), name="go-on"))
             if self._more and not self.is_full():
@@ -272,8 +287,10 @@ class Runner:
                 log.info("run.cancelled")
             else:
                 await self._hand_back(held.work)
-        except (LeaseLostError, GobError):
+        except LeaseLostError:
             log.warning("run.taken_over")
+        except GobError as error:
+            log.warning("run.not_ended", reason=error.message)
 
     def _pull(self) -> None:
         self._more = False
@@ -354,3 +371,7 @@ class Runner:
             if kept.get(run_id) != fence:
                 self.lose(run_id)
         return True
+
+
+def _is_last_try(work: Work) -> bool:
+    return work.claim.losses == LAST_TRY
