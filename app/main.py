@@ -21,6 +21,7 @@ from app.rest.api import all_endpoints
 from app.rest.door import rest_routes
 from app.stream.sockets import StreamParts, StreamSockets
 from domain.access.scopes import Principal
+from domain.runs.usage import UsageReports
 from resolvers.root import build_schema
 from resolvers.services import RequestContext, Services
 
@@ -42,6 +43,7 @@ def services_of(container: Container, server: ServerSelf) -> Services:
         conversations=container.conversations,
         memory=container.memory,
         runs=container.runs,
+        usage=UsageReports(container.database, container.clock),
         tools=container.tools,
         tasks=container.tasks,
         feed=container.feed,

@@ -15,6 +15,7 @@ from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
 from resolvers.server import ServerQuery
 from resolvers.tasks import TasksMutation, TasksQuery, TasksSubscription
 from resolvers.tools import ToolsQuery
+from resolvers.usage import UsageQuery
 from schema.behavior_events import BehaviorUpdate
 from schema.declare import api_type
 from schema.scalars import SCALARS
@@ -34,6 +35,7 @@ class Query(
     RunsQuery,
     TasksQuery,
     ToolsQuery,
+    UsageQuery,
 ):
     """Reads; a missing object is null, not an error."""
 

@@ -19,6 +19,7 @@ from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.memory.service import MemoryService
 from domain.runs.service import RunService
+from domain.runs.usage import UsageReports
 from domain.tasks.service import TaskService
 from domain.tools.registry import ToolRegistry
 from resolvers.loaders import RequestLoaders
@@ -50,6 +51,7 @@ class Services:
     conversations: ConversationService
     memory: MemoryService
     runs: RunService
+    usage: UsageReports
     tools: ToolRegistry
     tasks: TaskService
     feed: WorkspaceFeed

@@ -128,6 +128,7 @@ def answer_of(asking: Asking) -> ModelAnswer:
         cost=asking.cost,
         notices=tuple(asking.notices),
         provider_state=asking.state,
+        is_made=not asking.is_in_line,
     )
 
 

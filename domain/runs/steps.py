@@ -21,8 +21,15 @@ RETURNING behavior_version_id
 END_MODEL = """
 UPDATE run_step SET status = $2, text = $3, reasoning = $4, calls = $5, usage = $6,
     error_code = $7, error_message = $8, error_retryable = $9, finished_at = $10,
-    notices = $11, provider_state = $12
+    notices = $11, provider_state = $12, input_tokens = $13, output_tokens = $14,
+    cached_tokens = $15, reasoning_tokens = $16, cost_pico_usd = $17
 WHERE id = $1 AND status = 'RUNNING'
+"""
+
+VOID_MODEL = """
+UPDATE run_step SET status = $2, finished_at = $3, input_tokens = $4, output_tokens = $5,
+    cached_tokens = $6, reasoning_tokens = $7, cost_pico_usd = $8
+WHERE id = $1
 """
 
 END_TOOL = """
@@ -109,6 +116,8 @@ class ModelAnswer:
     provider_state: ProviderState | None = None
     cost: int | None = None
     """Pico-dollars; None when nobody knows."""
+    is_made: bool = True
+    """False for a call that never got its turn, so that nothing was used."""
 
 
 def end_model_step(
@@ -134,7 +143,25 @@ def end_model_step(
             now_us,
             dumps(answer.notices) if answer.notices else None,
             _stored_state(answer.provider_state),
+            *(used(answer.usage, answer.cost) if answer.is_made else (None,) * 5),
         ),
+    )
+
+
+def void_model_step(step_id: str, cost: int | None, now_us: int) -> Statement:
+    """End a call that was lost with its worker, and keep what it may have cost."""
+    used_up = used(TokenUsage(), cost)
+    return Statement(VOID_MODEL, (step_id, StepStatus.CANCELLED, now_us, *used_up))
+
+
+def used(usage: TokenUsage, cost: int | None) -> tuple[int | None, ...]:
+    """What a model call used, in the order of its step's columns; reports are made of them."""
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        cost,
     )
 
 

@@ -20,6 +20,7 @@ from domain.events.feed import WorkspaceFeed
 from domain.kernel.tracing import TraceContext
 from domain.models.prices import Prices
 from domain.runs.runner import Runner
+from domain.runs.usage import UsageReports
 from resolvers.services import RequestContext, Services
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
 from tests.api.served import served_schema
@@ -140,6 +141,7 @@ async def api_world(
             behavior=runs.behavior,
             conversations=runs.conversations,
             runs=runs.service(runner),
+            usage=UsageReports(database, runs.clock),
             memory=runs.memory,
             tools=ledger_tools(runs.effects),
             tasks=tasks_over(runs)[1],
