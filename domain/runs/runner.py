@@ -215,7 +215,7 @@ class Runner:
     def lose(self, run_id: str) -> None:
         """Stop a run whose lease is no longer ours."""
         held = self._held.get(run_id)
-        if held is not None and not held.work.ending:
+        if held is not None and held.stop is None and not held.work.ending:
             log.warning("run.lease_lost", run_id=run_id)
             self.stop(run_id, Stop.LOST)
 

@@ -28,6 +28,11 @@ OFTEN = ToolTraits(side_effect=SideEffect.WRITE, idempotent=True)
 Entry = Annotated[str, Field(description="What the line is about.")]
 
 
+def _never() -> asyncio.Future[None]:
+    """What work that takes its time waits for in vain."""
+    return asyncio.get_running_loop().create_future()
+
+
 def ledger_tools(path: Path) -> list[Tool]:
     """`ledger_pay` may not be repeated, `ledger_note` may, `ledger_crash` ends its process."""
 
@@ -41,16 +46,16 @@ def ledger_tools(path: Path) -> list[Tool]:
 
     async def ledger_pay(context: ToolContext, *, entry: Entry) -> str:
         """Pay an entry of the ledger."""
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait([_never()], timeout=SLOW_S)
         write("pay", entry, context.step_id)
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait([_never()], timeout=SLOW_S)
         return f"paid {entry}"
 
     async def ledger_note(context: ToolContext, *, entry: Entry) -> str:
         """Note an entry in the ledger."""
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait([_never()], timeout=SLOW_S)
         write("note", entry, context.step_id)
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait([_never()], timeout=SLOW_S)
         return f"noted {entry}"
 
     async def ledger_crash(context: ToolContext, *, entry: Entry) -> str:
