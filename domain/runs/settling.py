@@ -62,6 +62,7 @@ class CallSettler:
         """
         hands_on = _hands_on(self._delegations, turn)
         starts = self._calls.starts(work, calls, hands_on)
+        work.usage.tool_calls += sum(1 for start in starts if start.kind is StepKind.TOOL_CALL)
         rulings = await self._rule(work, turn, starts)
         steps = [start.statement() for start in starts]
         batch = _Batch([*statements, *steps], list(drafts))
@@ -108,7 +109,6 @@ class CallSettler:
         for ruling in rulings:
             self._add(work, turn, ruling, batch)
         batch.statements += self._calls.recorded(work, turn.agent, new)
-        work.usage.tool_calls += len(new)
         hints = [ruling.committed for ruling in rulings if ruling.committed is not None]
         if running:
             await self._journal.progress(work, batch.statements, batch.drafts)

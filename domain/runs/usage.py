@@ -39,7 +39,7 @@ CAST(sum(COALESCE(run_step.output_tokens, 0)) AS BIGINT),
 CAST(sum(COALESCE(run_step.cached_tokens, 0)) AS BIGINT),
 CAST(sum(COALESCE(run_step.reasoning_tokens, 0)) AS BIGINT),
 CAST(sum(CASE WHEN run_step.kind = '{StepKind.MODEL_CALL}' THEN 1 ELSE 0 END) AS BIGINT),
-CAST(sum(CASE WHEN run_step.kind = '{StepKind.MODEL_CALL}' THEN 0 ELSE 1 END) AS BIGINT),
+CAST(sum(CASE WHEN run_step.kind = '{StepKind.TOOL_CALL}' THEN 1 ELSE 0 END) AS BIGINT),
 CAST(sum(COALESCE(run_step.cost_pico_usd, 0)) AS BIGINT),
 min(CASE WHEN run_step.kind = '{StepKind.MODEL_CALL}' AND run_step.cost_pico_usd IS NULL
     THEN 0 ELSE 1 END)
