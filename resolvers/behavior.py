@@ -9,13 +9,38 @@ from resolvers.fields import needs
 from resolvers.outcomes import answers
 from resolvers.services import Info
 from schema.access import Scope
-from schema.behavior import AdjustBehaviorSuccess, BehaviorProfile
-from schema.behavior_inputs import AdjustBehaviorInput, RollbackBehaviorInput
+from schema.behavior import AdjustBehaviorSuccess, BehaviorProfile, BehaviorProfileSuccess
+from schema.behavior_inputs import (
+    ActivateBehaviorProfileInput,
+    AdjustBehaviorInput,
+    CreateBehaviorProfileInput,
+    DeleteBehaviorProfileInput,
+    RollbackBehaviorInput,
+)
+from schema.conversations import DeleteSuccess
 from schema.declare import api_type
 from schema.errors import Conflict, Forbidden, NotFound, QuotaExceeded, ValidationFailed
-from schema.ids import Kind, decode_id
+from schema.ids import Kind, decode_id, encode_id
 from schema.inputs import values_of
 
+CreateBehaviorProfileResult: TypeAlias = Annotated[
+    BehaviorProfileSuccess | ValidationFailed | Conflict | Forbidden | QuotaExceeded,
+    strawberry.union(
+        "CreateBehaviorProfileResult", description="Outcome of createBehaviorProfile."
+    ),
+]
+ActivateBehaviorProfileResult: TypeAlias = Annotated[
+    BehaviorProfileSuccess | NotFound | Forbidden,
+    strawberry.union(
+        "ActivateBehaviorProfileResult", description="Outcome of activateBehaviorProfile."
+    ),
+]
+DeleteBehaviorProfileResult: TypeAlias = Annotated[
+    DeleteSuccess | NotFound | Conflict | Forbidden,
+    strawberry.union(
+        "DeleteBehaviorProfileResult", description="Outcome of deleteBehaviorProfile."
+    ),
+]
 AdjustBehaviorResult: TypeAlias = Annotated[
     AdjustBehaviorSuccess | ValidationFailed | NotFound | Conflict | Forbidden | QuotaExceeded,
     strawberry.union("AdjustBehaviorResult", description="Outcome of adjustBehavior."),
@@ -58,6 +83,41 @@ class BehaviorMutation:
     """Changes of behavior."""
 
     @strawberry.mutation(
+        description="Creates an empty profile.", directives=needs(Scope.BEHAVIOR_WRITE)
+    )
+    @answers
+    async def create_behavior_profile(
+        self,
+        info: Info,
+        given: Annotated[
+            CreateBehaviorProfileInput,
+            strawberry.argument(name="input", description="What to create."),
+        ],
+    ) -> CreateBehaviorProfileResult:
+        """Make it."""
+        context = info.context
+        row = await context.services.behavior.create(context.principal, values_of(given))
+        return BehaviorProfileSuccess.of(row)
+
+    @strawberry.mutation(
+        description="Puts a profile in force for the workspace.",
+        directives=needs(Scope.BEHAVIOR_WRITE),
+    )
+    @answers
+    async def activate_behavior_profile(
+        self,
+        info: Info,
+        given: Annotated[
+            ActivateBehaviorProfileInput,
+            strawberry.argument(name="input", description="What to act on, and how."),
+        ],
+    ) -> ActivateBehaviorProfileResult:
+        """Put it in force."""
+        context, raw = info.context, values_of(given)["profileId"]
+        row = await context.services.behavior.activate(context.principal, raw)
+        return BehaviorProfileSuccess.of(row)
+
+    @strawberry.mutation(
         description="Changes the rules of a profile; the outcome is a new version.",
         directives=needs(Scope.BEHAVIOR_WRITE),
     )
@@ -92,3 +152,21 @@ class BehaviorMutation:
         context = info.context
         done = await context.services.behavior.rollback(context.principal, values_of(given))
         return AdjustBehaviorSuccess.of(done)
+
+    @strawberry.mutation(
+        description="Deletes a profile that is not in use.",
+        directives=needs(Scope.BEHAVIOR_WRITE),
+    )
+    @answers
+    async def delete_behavior_profile(
+        self,
+        info: Info,
+        given: Annotated[
+            DeleteBehaviorProfileInput,
+            strawberry.argument(name="input", description="What to act on, and how."),
+        ],
+    ) -> DeleteBehaviorProfileResult:
+        """Delete it."""
+        context, raw = info.context, values_of(given)["profileId"]
+        await context.services.behavior.delete(context.principal, raw)
+        return DeleteSuccess(deleted_id=encode_id(Kind.BEHAVIOR_PROFILE, raw))

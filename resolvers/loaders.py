@@ -7,6 +7,7 @@ from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
 from domain.access.scopes import Principal, Scope
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
+from domain.behavior.queries import ReachingRule
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
@@ -46,6 +47,7 @@ class RequestLoaders:
         self._positions = Batch(self._fetch_positions)
         self._profiles = Batch(self._fetch_profiles)
         self._versions = Batch(self._fetch_versions)
+        self._effective = Batch(self._fetch_effective)
         self._followed = Batch(self._fetch_followed)
         self._tasks = Batch(self._fetch_tasks)
         self._occurrences = Batch(self._fetch_occurrences)
@@ -146,12 +148,16 @@ class RequestLoaders:
         return await self._positions.load(run_id)
 
     async def behavior_profile(self, profile_id: str) -> BehaviorProfileRow | None:
-        """Behavior profile by id."""
+        """Behavior profile by id, also once deleted."""
         return await self._profiles.load(profile_id)
 
     async def active_behavior(self) -> BehaviorProfileRow:
         """Behavior profile of the caller's workspace."""
         return await self._services.behavior.active(self._principal)
+
+    async def effective_rules(self, profile_id: str | None) -> Sequence[ReachingRule]:
+        """Rules that reach an agent of this own profile, strongest first."""
+        return await self._effective.load(profile_id or "") or ()
 
     async def behavior_version(self, version_id: str) -> BehaviorVersionRow | None:
         """Behavior version by id."""
@@ -173,8 +179,7 @@ class RequestLoaders:
 
     async def behavior_of(self, run_id: str) -> list[BehaviorVersionRow]:
         """Behavior versions that a run follows, the workspace's first."""
-        followed = await self._followed.load(run_id)
-        return [] if followed is None else await self._versions.load_many([followed])
+        return await self._versions.load_many(await self._followed.load(run_id) or ())
 
     async def task(self, task_id: str) -> TaskRow | None:
         """Task by id; a deleted one is None."""
@@ -249,7 +254,12 @@ class RequestLoaders:
     async def _fetch_versions(self, ids: Sequence[str]) -> Mapping[str, BehaviorVersionRow]:
         return await self._services.behavior.versions_by_ids(self._principal, ids)
 
-    async def _fetch_followed(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+    async def _fetch_effective(
+        self, profile_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[ReachingRule]]:
+        return await self._services.behavior.effective(self._principal, profile_ids)
+
+    async def _fetch_followed(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         return await self._services.runs.behavior_of(self._principal, run_ids)
 
     async def _fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskRow]:

@@ -107,6 +107,11 @@ class CreateAgentInput:
     memory: MemoryPolicyInput | None = field(
         description="What it recalls and remembers.", default=UNSET
     )
+    behavior_profile_id: ID | None = field(
+        description="Profile added to the workspace's.",
+        default=UNSET,
+        metadata=refers_to(Kind.BEHAVIOR_PROFILE),
+    )
     metadata: Json | None = field(description="Free data of the client.", default=UNSET)
     idempotency_key: str | None = field(
         description=(
@@ -145,6 +150,11 @@ class UpdateAgentInput:
     limits: RunLimitsInput | None = field(description="Bounds of each run.", default=UNSET)
     memory: MemoryPolicyInput | None = field(
         description="What it recalls and remembers.", default=UNSET
+    )
+    behavior_profile_id: ID | None = field(
+        description="Profile added to the workspace's.",
+        default=UNSET,
+        metadata=refers_to(Kind.BEHAVIOR_PROFILE),
     )
     metadata: Json | None = field(description="Free data of the client.", default=UNSET)
 

@@ -12,6 +12,7 @@ from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.kernel.changes import changes_between
 from domain.kernel.paging import Page, PageRequest
 from domain.memory import policy
+from schema.behavior import BehaviorProfile, EffectiveRule
 from schema.context import Info
 from schema.declare import api_enum, api_type
 from schema.ids import Kind, encode_id
@@ -187,6 +188,7 @@ class Agent(Node):
 
     raw_id: Private[str]
     delegate_ids: Private[list[str]]
+    profile_id: Private[str | None]
 
     @classmethod
     def of(cls, row: AgentRow) -> Self:
@@ -210,6 +212,7 @@ class Agent(Node):
             archived_at=moment(row.archived_at),
             raw_id=row.id,
             delegate_ids=list(current.delegate_ids),
+            profile_id=current.behavior_profile_id,
         )
 
     @field(
@@ -226,6 +229,20 @@ class Agent(Node):
         """Load them."""
         rows = await info.context.loaders.agents(self.delegate_ids)
         return [Agent.of(row) for row in rows]
+
+    @field(description="Profile added to the workspace's; null for none.")
+    async def behavior_profile(self, info: Info) -> BehaviorProfile | None:
+        """Load it."""
+        if self.profile_id is None:
+            return None
+        row = await info.context.loaders.behavior_profile(self.profile_id)
+        return BehaviorProfile.of(row) if row is not None and row.deleted_at is None else None
+
+    @field(description="Every rule that reaches it, resolved and explained, strongest first.")
+    async def effective_rules(self, info: Info) -> list[EffectiveRule]:
+        """Resolve them."""
+        found = await info.context.loaders.effective_rules(self.profile_id)
+        return [EffectiveRule.of(one) for one in found]
 
     @field(description="All saved versions, newest first.", extensions=[Paged()])
     async def versions(self, info: Info, page: PageRequest) -> AgentVersionConnection:
@@ -276,4 +293,6 @@ class AgentSuccess:
 def public_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return stored settings in the shape of CreateAgentInput, with global ids."""
     delegates = [encode_id(Kind.AGENT, raw) for raw in stored.get("delegateIds", ())]
-    return {**stored, "delegateIds": delegates}
+    raw_profile = stored.get("behaviorProfileId")
+    profile = None if raw_profile is None else encode_id(Kind.BEHAVIOR_PROFILE, raw_profile)
+    return {**stored, "delegateIds": delegates, "behaviorProfileId": profile}

@@ -1,12 +1,13 @@
 """Behavior: sets of rules that shape what agents do, and every version of them."""
 
 from enum import Enum
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeAlias
 
 import strawberry
 from strawberry import ID, Private, field
 
-from domain.behavior import service
+from domain.behavior import rules, service
+from domain.behavior.queries import ReachingRule
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page, PageRequest
@@ -14,7 +15,7 @@ from schema.context import Info
 from schema.declare import api_enum, api_type
 from schema.ids import Kind, encode_id
 from schema.relay import Connection, Edge, Node, Paged
-from schema.scalars import Moment, moment
+from schema.scalars import Json, Moment, moment
 
 
 @api_enum
@@ -25,6 +26,99 @@ class RuleKind(Enum):
     POLICY = "Enforced by the runtime, whatever the model does."
 
 
+@api_enum
+class ToolDecision(Enum):
+    """Decision on a tool call."""
+
+    ALLOW = "Goes ahead."
+    ASK = "A person is asked."
+    DENY = "Refused."
+
+
+@api_enum
+class LimitMetric(Enum):
+    """What a limit bounds."""
+
+    COST_USD = "Money in US dollars."
+    TOKENS = "Tokens in and out."
+    STEPS = "Steps."
+    TOOL_CALLS = "Tool calls."
+    RUNS = "Runs started."
+
+
+@api_enum
+class LimitWindow(Enum):
+    """Window of a limit."""
+
+    RUN = "One run and the runs below it."
+    HOUR = "One hour."
+    DAY = "One day, UTC."
+    MONTH = "One month, UTC."
+
+
+@api_enum
+class LimitAction(Enum):
+    """What happens when a limit is reached."""
+
+    WARN = "An event is sent; work goes on."
+    PAUSE = "The run pauses until a person resumes it."
+    STOP = "The run ends with LIMIT_REACHED; new ones are refused."
+
+
+@api_type
+class ToolEffect:
+    """Decision on calls of some tools."""
+
+    decision: ToolDecision = field(description="The decision.")
+    tools: list[str] = field(description="Tool names or patterns, such as exec.*.")
+    when: Json = field(
+        description="Conditions on the arguments, in the shape of JsonCondition; empty means any call."  # noqa: E501 - the words of the contract
+    )
+
+    @classmethod
+    def of(cls, effect: rules.ToolEffect) -> Self:
+        """Show an effect."""
+        return cls(
+            decision=ToolDecision[effect.decision],
+            tools=list(effect.tools),
+            when=Json([dict(condition) for condition in effect.when]),
+        )
+
+
+@api_type
+class LimitEffect:
+    """Upper bound over a window; a budget when it bounds money."""
+
+    metric: LimitMetric = field(description="What is bounded.")
+    maximum: float = field(description="The bound.")
+    window: LimitWindow = field(description="Window it is counted in.")
+    on_reach: LimitAction = field(description="What happens when it is reached.")
+
+    @classmethod
+    def of(cls, effect: rules.LimitEffect) -> Self:
+        """Show an effect."""
+        return cls(
+            metric=LimitMetric[effect.metric],
+            maximum=effect.maximum,
+            window=LimitWindow[effect.window],
+            on_reach=LimitAction[effect.on_reach],
+        )
+
+
+RuleEffect: TypeAlias = Annotated[
+    ToolEffect | LimitEffect,
+    strawberry.union("RuleEffect", description="What a policy rule enforces."),
+]
+
+
+def _effect(effect: rules.RuleEffect | None) -> ToolEffect | LimitEffect | None:
+    if effect is None:
+        return None
+    if isinstance(effect, rules.ToolEffect):
+        return ToolEffect.of(effect)
+    return LimitEffect.of(effect)
+
+
 @api_type
 class BehaviorRule:
     """One rule; its id stays the same across versions of its profile."""
@@ -32,6 +126,7 @@ class BehaviorRule:
     id: ID = field(description="Id within the profile.")
     statement: str = field(description="The rule in words; agents read it.")
     kind: RuleKind = field(description="Whether it is advice or enforced.")
+    effect: RuleEffect | None = field(description="What is enforced; null for GUIDANCE.")
     priority: int = field(description="Higher wins, 0 to 100; at a tie the stricter effect wins.")
     tags: list[str] = field(description="Labels.")
     expires_at: Moment | None = field(description="When it stops applying; null for never.")
@@ -44,6 +139,7 @@ class BehaviorRule:
             id=encode_id(Kind.BEHAVIOR_RULE, rule.id),
             statement=rule.statement,
             kind=RuleKind[rule.kind],
+            effect=_effect(rule.effect),
             priority=rule.priority,
             tags=list(rule.tags),
             expires_at=moment(rule.expires_at),
@@ -186,7 +282,7 @@ class BehaviorProfile(Node):
         """Show a row."""
         return cls(
             id=encode_id(Kind.BEHAVIOR_PROFILE, row.id),
-            name=row.name,
+            name=row.shown_name,
             description=row.description,
             active=row.active,
             version=row.version,
@@ -218,6 +314,39 @@ class BehaviorProfile(Node):
         """Compare them."""
         found = await info.context.loaders.behavior_diff(self.row.id, older=older, newer=newer)
         return None if found is None else BehaviorDiff.of(found)
+
+
+@api_type
+class EffectiveRule:
+    """Rule as one agent is subject to it."""
+
+    rule: BehaviorRule = field(description="The rule.")
+    profile: BehaviorProfile = field(description="Profile it comes from.")
+    applies: bool = field(description="False when it expired or a stronger rule overrides it.")
+    explanation: str = field(description="Why it applies or not.")
+
+    @classmethod
+    def of(cls, reaching: ReachingRule) -> Self:
+        """Show a rule that reaches an agent."""
+        found = reaching.found
+        return cls(
+            rule=BehaviorRule.of(found.rule),
+            profile=BehaviorProfile.of(reaching.profile_row),
+            applies=found.applies,
+            explanation=found.explanation,
+        )
+
+
+@api_type
+class BehaviorProfileSuccess:
+    """The profile as saved."""
+
+    profile: BehaviorProfile = field(description="The profile.")
+
+    @classmethod
+    def of(cls, row: BehaviorProfileRow) -> Self:
+        """Show what was saved."""
+        return cls(profile=BehaviorProfile.of(row))
 
 
 @api_type

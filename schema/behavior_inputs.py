@@ -4,10 +4,43 @@ from enum import Enum
 
 from strawberry import ID, UNSET, field
 
-from schema.declare import api_enum, api_input
+from schema.behavior import LimitAction, LimitMetric, LimitWindow, ToolDecision
+from schema.declare import api_choice, api_enum, api_input
 from schema.ids import Kind
 from schema.inputs import refers_to
+from schema.memory_inputs import JsonCondition
 from schema.scalars import Moment
+
+
+@api_input
+class ToolEffectInput:
+    """Decision on calls of some tools."""
+
+    decision: ToolDecision = field(description="The decision.")
+    tools: list[str] = field(description="Tool names or patterns, such as exec.*.")
+    when: list[JsonCondition] | None = field(
+        description="Conditions on the arguments; all hold. Absent means any call.", default=UNSET
+    )
+
+
+@api_input
+class LimitEffectInput:
+    """Upper bound over a window."""
+
+    metric: LimitMetric = field(description="What is bounded.")
+    maximum: float = field(description="The bound.")
+    window: LimitWindow = field(description="Window it is counted in.", default=LimitWindow.RUN)
+    on_reach: LimitAction = field(
+        description="What happens when it is reached.", default=LimitAction.STOP
+    )
+
+
+@api_choice
+class RuleEffectInput:
+    """Effect of a policy rule; exactly one."""
+
+    tool: ToolEffectInput | None = field(description="Decision on tool calls.", default=UNSET)
+    limit: LimitEffectInput | None = field(description="Upper bound.", default=UNSET)
 
 
 @api_input
@@ -15,6 +48,9 @@ class BehaviorRuleInput:
     """New rule."""
 
     statement: str = field(description="The rule in words.")
+    effect: RuleEffectInput | None = field(
+        description="What to enforce; absent makes it advice.", default=UNSET
+    )
     priority: int = field(description="Higher wins, 0 to 100.", default=50)
     tags: list[str] | None = field(description="Labels.", default=UNSET)
     expires_at: Moment | None = field(description="When it stops applying.", default=UNSET)
@@ -26,6 +62,9 @@ class BehaviorRuleUpdate:
 
     rule_id: ID = field(description="The rule.", metadata=refers_to(Kind.BEHAVIOR_RULE))
     statement: str | None = field(description="The rule in words.", default=UNSET)
+    effect: RuleEffectInput | None = field(
+        description="What to enforce; null makes it advice.", default=UNSET
+    )
     priority: int | None = field(description="Higher wins, 0 to 100.", default=UNSET)
     tags: list[str] | None = field(description="Labels; replaces the old.", default=UNSET)
     expires_at: Moment | None = field(description="When it stops applying.", default=UNSET)
@@ -78,3 +117,25 @@ class RollbackBehaviorInput:
     to_version: int = field(description="Version to return to.")
     comment: str | None = field(description="Why, for the version list.", default=UNSET)
     dry_run: bool = field(description="True only shows the outcome.", default=False)
+
+
+@api_input
+class CreateBehaviorProfileInput:
+    """New profile, empty until adjusted."""
+
+    name: str = field(description="Unique name.")
+    description: str = field(description="What it is for.", default="")
+
+
+@api_input
+class ActivateBehaviorProfileInput:
+    """Profile to put in force for the workspace."""
+
+    profile_id: ID = field(description="The profile.", metadata=refers_to(Kind.BEHAVIOR_PROFILE))
+
+
+@api_input
+class DeleteBehaviorProfileInput:
+    """Object that deleteBehaviorProfile acts on."""
+
+    profile_id: ID = field(description="The profile.", metadata=refers_to(Kind.BEHAVIOR_PROFILE))

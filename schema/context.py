@@ -9,6 +9,7 @@ from domain.access.rows import ApiKeyRow, AuditRow, WorkspaceRow
 from domain.access.scopes import Principal
 from domain.agents.rows import AgentRow, AgentVersionRow
 from domain.agents.settings import AgentSettings
+from domain.behavior.queries import ReachingRule
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
@@ -118,11 +119,15 @@ class Loaders(Protocol):
         ...
 
     async def behavior_profile(self, profile_id: str) -> BehaviorProfileRow | None:
-        """Behavior profile by id."""
+        """Behavior profile by id, also once deleted."""
         ...
 
     async def active_behavior(self) -> BehaviorProfileRow:
         """Behavior profile of the caller's workspace."""
+        ...
+
+    async def effective_rules(self, profile_id: str | None) -> Sequence[ReachingRule]:
+        """Rules that reach an agent of this own profile, strongest first."""
         ...
 
     async def behavior_version(self, version_id: str) -> BehaviorVersionRow | None:

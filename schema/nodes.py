@@ -60,7 +60,9 @@ async def _tool(loaders: Loaders, raw: str) -> Node | None:
 
 async def _behavior_profile(loaders: Loaders, raw: str) -> Node | None:
     row = await loaders.behavior_profile(raw)
-    return None if row is None else BehaviorProfile.of(row)
+    if row is None or row.deleted_at is not None:
+        return None
+    return BehaviorProfile.of(row)
 
 
 async def _behavior_version(loaders: Loaders, raw: str) -> Node | None:

@@ -1,15 +1,47 @@
 """Behavior as JSON: a profile, its rules, and what an adjustment did."""
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from app.documents.base import Document, MomentText, Reference, id_field, moment_text
-from domain.behavior import service
+from domain.behavior import rules, service
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from schema.ids import Kind, encode_id
 from schema.scalars import format_moment
+
+
+class ToolEffect(Document):
+    """Decision on calls of some tools."""
+
+    decision: rules.ToolDecision
+    tools: list[str]
+    when: list[dict[str, Any]]
+
+
+class LimitEffect(Document):
+    """Upper bound over a window; a budget when it bounds money."""
+
+    metric: rules.LimitMetric
+    maximum: float
+    window: rules.LimitWindow
+    on_reach: rules.LimitAction
+
+
+class RuleEffect(Document):
+    """What a policy rule enforces, as it is sent: one of both, and null for the other."""
+
+    tool: ToolEffect | None = Field(description="Decision on tool calls; null for a bound.")
+    limit: LimitEffect | None = Field(description="Upper bound; null for a decision.")
+
+    @classmethod
+    def of(cls, effect: rules.RuleEffect) -> Self:
+        """Show an effect."""
+        shown = effect.as_json()
+        if isinstance(effect, rules.ToolEffect):
+            return cls(tool=ToolEffect.model_validate(shown), limit=None)
+        return cls(tool=None, limit=LimitEffect.model_validate(shown))
 
 
 class BehaviorRule(Document):
@@ -18,6 +50,7 @@ class BehaviorRule(Document):
     id: Annotated[str, id_field(Kind.BEHAVIOR_RULE)]
     statement: str
     kind: service.RuleKind
+    effect: RuleEffect | None
     priority: int
     tags: list[str]
     expires_at: MomentText | None
@@ -30,6 +63,7 @@ class BehaviorRule(Document):
             id=encode_id(Kind.BEHAVIOR_RULE, rule.id),
             statement=rule.statement,
             kind=rule.kind,
+            effect=None if rule.effect is None else RuleEffect.of(rule.effect),
             priority=rule.priority,
             tags=list(rule.tags),
             expires_at=moment_text(rule.expires_at),
@@ -103,7 +137,7 @@ class BehaviorProfile(Document):
         """Show a profile with the version in force; there is none before the first adjustment."""
         return cls(
             id=encode_id(Kind.BEHAVIOR_PROFILE, row.id),
-            name=row.name,
+            name=row.shown_name,
             description=row.description,
             active=row.active,
             version=row.version,

@@ -25,7 +25,9 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "CancelSpec": "CancelRunInput",
     "CronFields": "CronFieldsInput",
     "CronSpec": "CronInput",
+    "EffectGiven": "RuleEffectInput",
     "ExecuteSpec": "ExecuteAgentInput",
+    "LimitEffectGiven": "LimitEffectInput",
     "LimitsSpec": "RunLimitsInput",
     "ModelChoice": "ModelInput",
     "NewRule": "BehaviorRuleInput",
@@ -33,6 +35,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "PlannedSpec": "PlannedScheduleInput",
     "RuleUpdate": "BehaviorRuleUpdate",
     "Strategy": "AdjustStrategy",
+    "ToolEffectGiven": "ToolEffectInput",
 }
 """Names of the GraphQL schema for models that are called otherwise inside."""
 WORDS_OF: Mapping[str, Sequence[str]] = {

@@ -76,15 +76,45 @@ INDEX: Json = {
 }
 
 ADJUST_BEHAVIOR: Json = {
-    "add": [{"statement": "Answer in German.", "priority": 60, "tags": ["language"]}],
+    "add": [
+        {"statement": "Answer in German.", "priority": 60, "tags": ["language"]},
+        {
+            "statement": "Ask before you write to anybody outside.",
+            "effect": {
+                "tool": {
+                    "decision": "ASK",
+                    "tools": ["mail_*"],
+                    "when": [{"path": "to", "test": {"exists": True}}],
+                }
+            },
+        },
+    ],
     "comment": "Asked for by the team",
 }
 _RULE: Json = {
     "id": "rule_AaIFXz8VcACsdR9kYc2WNw",
     "statement": "Answer in German.",
     "kind": "GUIDANCE",
+    "effect": None,
     "priority": 60,
     "tags": ["language"],
+    "expiresAt": None,
+    "createdBy": "local",
+}
+_POLICY: Json = {
+    "id": "rule_AaIFXz8VcACsdR9kYc2WNA",
+    "statement": "Ask before you write to anybody outside.",
+    "kind": "POLICY",
+    "effect": {
+        "tool": {
+            "decision": "ASK",
+            "tools": ["mail_*"],
+            "when": [{"path": "to", "test": {"exists": True}}],
+        },
+        "limit": None,
+    },
+    "priority": 50,
+    "tags": [],
     "expiresAt": None,
     "createdBy": "local",
 }
@@ -94,13 +124,13 @@ BEHAVIOR_PROFILE: Json = {
     "description": "Rules of the workspace.",
     "active": True,
     "version": 1,
-    "rules": [_RULE],
+    "rules": [_RULE, _POLICY],
     "createdAt": "2026-11-22T09:30:00.000Z",
     "updatedAt": "2026-11-22T09:31:00.000Z",
 }
 BEHAVIOR_ADJUSTED: Json = {
     "profile": BEHAVIOR_PROFILE,
-    "diff": {"from": 0, "to": 1, "added": [_RULE], "removed": [], "changed": []},
+    "diff": {"from": 0, "to": 1, "added": [_RULE, _POLICY], "removed": [], "changed": []},
     "conflicts": [],
     "dryRun": False,
 }

@@ -10,6 +10,7 @@ from domain.access.audit import AuditTrail
 from domain.access.scopes import SYSTEM, Principal, Scope
 from domain.agents.changes import merged, without_nulls
 from domain.agents.choices import check_models
+from domain.agents.profiles import check_profile, hold_profile
 from domain.agents.queries import AgentFilter, AgentOrder, AgentQueries
 from domain.agents.rows import AgentRow
 from domain.agents.settings import AgentSettings, NewAgent
@@ -97,8 +98,8 @@ class AgentService(AgentQueries):
     async def create(self, principal: Principal, values: Mapping[str, Any]) -> AgentRow:
         """Make an agent of a client's values; a repeat of its idempotency key makes none.
 
-        Raises ValidationFailed, NotFound for a delegate, and Conflict (NAME_TAKEN,
-        IDEMPOTENCY_MISMATCH).
+        Raises ValidationFailed, NotFound for a delegate or a behavior profile, and Conflict
+        (NAME_TAKEN, IDEMPOTENCY_MISMATCH).
         """
         principal.needs(Scope.AGENTS_WRITE)
         new = validated(NewAgent, without_nulls(values))
@@ -108,11 +109,13 @@ class AgentService(AgentQueries):
             if made is not None:
                 return made
             await self._check_delegates(principal, new)
+            await check_profile(self._database, principal.workspace_id, new)
             saving = await self._saving(principal, self._ids(), new)
             try:
                 await self._database.write(
                     [
                         *claim_slugs(self._database.dialect, principal.workspace_id),
+                        *hold_profile(self._database, principal.workspace_id, new),
                         insert_agent(saving),
                         insert_version(saving),
                         *self._remembered(principal, new, saving.agent_id),
@@ -148,6 +151,8 @@ class AgentService(AgentQueries):
             self._check_models(settings, values)
             if "delegateIds" in values:
                 await self._check_delegates(principal, settings)
+            if "behaviorProfileId" in values:
+                await check_profile(self._database, principal.workspace_id, settings)
             if await self._save_over(principal, row, settings, note, action="agent.updated"):
                 return await self._found(principal, agent_id)
 
@@ -156,7 +161,8 @@ class AgentService(AgentQueries):
     ) -> AgentRow:
         """Save the settings of an earlier version as a new one; none where nothing differs.
 
-        Raises ValidationFailed, also when another agent has the version's slug, and NotFound.
+        Raises NotFound, and ValidationFailed, also when another agent has the version's slug or
+        its behavior profile was deleted.
         """
         principal.needs(Scope.AGENTS_WRITE)
         note = validated(Note, {"comment": comment})
@@ -168,11 +174,15 @@ class AgentService(AgentQueries):
                 raise NotFound("version", str(to_version), path=["toVersion"])
             settings = AgentSettings.model_validate(earlier.settings)
             try:
+                await check_profile(self._database, principal.workspace_id, settings)
                 saved = await self._save_over(
                     principal, row, settings, note, action="agent.rolled_back"
                 )
             except Conflict as taken:
                 raise ValidationFailed.of("toVersion", taken.message) from taken
+            except NotFound as gone:
+                message = "The behavior profile of this version was deleted since."
+                raise ValidationFailed.of("toVersion", message) from gone
             if saved:
                 return await self._found(principal, agent_id)
 
@@ -254,6 +264,8 @@ class AgentService(AgentQueries):
         }
         moves = row.slug != saving.slug
         claims = claim_slugs(self._database.dialect, row.workspace_id) if moves else []
+        if settings.behavior_profile_id != row.settings.get("behaviorProfileId"):
+            claims += hold_profile(self._database, row.workspace_id, settings)
         updated = update_agent(saving, version=row.version)
         try:
             line = self._line(principal, action, row.id, detail)

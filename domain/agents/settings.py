@@ -80,6 +80,7 @@ class AgentSettings(ClientModel):
     delegate_ids: Delegates = ()
     limits: RunLimits = RunLimits()
     memory: MemoryPolicy = MemoryPolicy()
+    behavior_profile_id: Ident | None = None
     metadata: JsonObject = Field(default_factory=dict[str, Any])
 
     def stored(self) -> dict[str, Any]:

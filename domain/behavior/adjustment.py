@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
+from domain.behavior.effects import EffectGiven
 from domain.kernel.errors import FieldProblem, ValidationFailed
 from domain.kernel.moments import Instant
 from domain.kernel.validation import ClientModel, Flag, Text, Whole, refusal
@@ -31,9 +32,10 @@ class Strategy(StrEnum):
 
 
 class NewRule(ClientModel):
-    """A rule to add."""
+    """A rule to add; advice without an effect."""
 
     statement: Statement
+    effect: EffectGiven | None = None
     priority: Priority = DEFAULT_PRIORITY
     tags: Tags | None = None
     expires_at: Instant | None = None
@@ -44,6 +46,7 @@ class RuleUpdate(ClientModel):
 
     rule_id: Ident
     statement: Statement | None = None
+    effect: EffectGiven | None = None
     priority: Priority | None = None
     tags: Tags | None = None
     expires_at: Instant | None = None

@@ -106,6 +106,7 @@ def _rule_of(new: NewRule, *, ident: str, created_by: str) -> Rule:
         tags=new.tags or (),
         expires_at=new.expires_at,
         created_by=created_by,
+        effect=None if new.effect is None else new.effect.value,
     )
 
 
@@ -115,6 +116,7 @@ def _updated(rule: Rule, change: RuleUpdate) -> Rule:
         "priority": DEFAULT_PRIORITY if change.priority is None else change.priority,
         "tags": change.tags or (),
         "expires_at": change.expires_at,
+        "effect": None if change.effect is None else change.effect.value,
     }
     said = change.model_fields_set
     return replace(rule, **{name: value for name, value in given.items() if name in said})

@@ -1,18 +1,29 @@
 """Behavior profiles and their versions, as clients find them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from tortoise.queryset import QuerySet
 
 from domain.access.scopes import Principal, Scope
+from domain.behavior.effective import EffectiveRule, resolve
+from domain.behavior.merging import sourced
 from domain.behavior.patch import BehaviorDiff, diff
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
-from domain.behavior.rules import NO_RULES, read
+from domain.behavior.rules import NO_RULES, Rules, read
 from domain.behavior.writes import insert_default
 from domain.kernel.database import Database
 from domain.kernel.ids import IdSource
 from domain.kernel.paging import Page, PageRequest, paginate
 from domain.kernel.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachingRule:
+    """A rule that reaches an agent, and the profile it comes from."""
+
+    found: EffectiveRule
+    profile_row: BehaviorProfileRow
 
 
 class BehaviorQueries:
@@ -73,12 +84,54 @@ class BehaviorQueries:
             return None
         return diff(read(before), read(after), from_version=older, to_version=newer)
 
+    async def effective(
+        self, principal: Principal, profile_ids: Iterable[str]
+    ) -> Mapping[str, list[ReachingRule]]:
+        """Resolve the rules that reach agents of these own profiles, by profile.
+
+        A profile that is the workspace's, or none at all, adds nothing to the workspace's.
+        """
+        principal.needs(Scope.BEHAVIOR_READ)
+        active = await self._active(principal.workspace_id)
+        wanted = list(dict.fromkeys(profile_ids))
+        own = {row.id: row for row in await self._profiles(principal).filter(id__in=wanted)}
+        rules = await self._rules_of(principal, [active, *own.values()])
+        return {
+            ident: self._resolved(active, None if ident == active.id else own.get(ident), rules)
+            for ident in wanted
+        }
+
+    def _resolved(
+        self,
+        active: BehaviorProfileRow,
+        own: BehaviorProfileRow | None,
+        rules: Mapping[str, Rules],
+    ) -> list[ReachingRule]:
+        of_agent = () if own is None else rules[own.id]
+        found = resolve(sourced(rules[active.id], of_agent), self._clock.now_us())
+        return [
+            ReachingRule(found=one, profile_row=own if one.is_agents and own else active)
+            for one in found
+        ]
+
+    async def _rules_of(
+        self, principal: Principal, profiles: Iterable[BehaviorProfileRow]
+    ) -> dict[str, Rules]:
+        """The rules in force of each profile, by its id."""
+        version_of = {row.id: row.version_id for row in profiles}
+        ids = [ident for ident in version_of.values() if ident is not None]
+        written = {row.id: row.rules for row in await self._versions(principal).filter(id__in=ids)}
+        return {
+            ident: read(written.get(version_id or "", NO_RULES))
+            for ident, version_id in version_of.items()
+        }
+
     async def profiles_by_ids(
         self, principal: Principal, ids: Iterable[str]
     ) -> dict[str, BehaviorProfileRow]:
-        """Return the profiles that exist, by id; also for those who see runs."""
+        """Return profiles by id, deleted ones too: runs still name them, so who sees runs may."""
         principal.needs_any(Scope.BEHAVIOR_READ, Scope.RUNS_READ, Scope.RUNS_EXECUTE)
-        rows = await self._profiles(principal).filter(id__in=list(ids))
+        rows = await self._with_deleted(principal).filter(id__in=list(ids))
         return {row.id: row for row in rows}
 
     async def versions_by_ids(
@@ -109,6 +162,9 @@ class BehaviorQueries:
         return None if found is None else found.rules
 
     def _profiles(self, principal: Principal) -> QuerySet[BehaviorProfileRow]:
+        return self._with_deleted(principal).filter(deleted_at__isnull=True)
+
+    def _with_deleted(self, principal: Principal) -> QuerySet[BehaviorProfileRow]:
         rows = BehaviorProfileRow.filter(workspace_id=principal.workspace_id)
         return rows.using_db(self._database.reader)
 

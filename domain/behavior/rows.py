@@ -8,7 +8,10 @@ from domain.kernel.rows import BaseRow, id_field, moment_field
 
 
 class BehaviorProfileRow(BaseRow):
-    """A set of rules by name; `version` is 0 and `version_id` None until it is adjusted."""
+    """A set of rules by name; `version` is 0 and `version_id` None until it is adjusted.
+
+    A deleted one stays for the runs that followed it, with its name beside.
+    """
 
     if TYPE_CHECKING:
         workspace_id: str
@@ -18,6 +21,8 @@ class BehaviorProfileRow(BaseRow):
         version: int
         version_id: str | None
         updated_at: int
+        deleted_at: int | None
+        deleted_name: str | None
     else:
         workspace_id = id_field()
         name = fields.TextField()
@@ -26,12 +31,19 @@ class BehaviorProfileRow(BaseRow):
         version = fields.IntField()
         version_id = id_field(null=True)
         updated_at = moment_field()
+        deleted_at = moment_field(null=True)
+        deleted_name = fields.TextField(null=True)
 
     class Meta(BaseRow.Meta):
         """The table."""
 
         abstract = False
         table = "behavior_profile"
+
+    @property
+    def shown_name(self) -> str:
+        """The name that people gave it."""
+        return self.name if self.deleted_name is None else self.deleted_name
 
 
 class BehaviorVersionRow(BaseRow):

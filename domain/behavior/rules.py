@@ -154,24 +154,30 @@ def meaning_of(effect: RuleEffect | None) -> tuple[object, ...] | None:
         return None
     if isinstance(effect, LimitEffect):
         return (effect.metric, effect.maximum, effect.window, effect.on_reach)
-    return (effect.decision, frozenset(effect.tools), frozenset(map(_canonical, effect.when)))
+    return (effect.decision, frozenset(effect.tools), conditions_of(effect))
+
+
+def conditions_of(effect: ToolEffect) -> frozenset[str]:
+    """The conditions of an effect, each as its canonical text."""
+    return frozenset(map(_canonical, effect.when))
 
 
 def written(rules: Rules) -> str:
     """Return the rules as canonical JSON: equal rules are equal bytes."""
-    return _canonical([_kept(rule) for rule in rules])
+    return _canonical([rule_as_json(rule) for rule in rules])
 
 
 def is_written_alike(one: Rule, other: Rule) -> bool:
     """True when nothing differs, also where Python counts two values as equal (1 and true)."""
-    return _canonical(_kept(one)) == _canonical(_kept(other))
+    return _canonical(rule_as_json(one)) == _canonical(rule_as_json(other))
 
 
 def _canonical(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _kept(rule: Rule) -> dict[str, Any]:
+def rule_as_json(rule: Rule) -> dict[str, Any]:
+    """Return a rule as it is stored."""
     kept: dict[str, Any] = {
         "id": rule.id,
         "statement": rule.statement,
@@ -189,17 +195,19 @@ def _kept(rule: Rule) -> dict[str, Any]:
 
 def read(text: str) -> Rules:
     """Read what `written` wrote."""
-    return tuple(
-        Rule(
-            id=kept["id"],
-            statement=kept["statement"],
-            priority=kept["priority"],
-            tags=tuple(kept["tags"]),
-            expires_at=kept["expiresAt"],
-            created_by=kept["createdBy"],
-            effect=effect_of(kept.get("effect")),
-        )
-        for kept in orjson.loads(text)
+    return tuple(rule_of(kept) for kept in orjson.loads(text))
+
+
+def rule_of(kept: Mapping[str, Any]) -> Rule:
+    """Read what `rule_as_json` made of a rule."""
+    return Rule(
+        id=kept["id"],
+        statement=kept["statement"],
+        priority=kept["priority"],
+        tags=tuple(kept["tags"]),
+        expires_at=kept["expiresAt"],
+        created_by=kept["createdBy"],
+        effect=effect_of(kept.get("effect")),
     )
 
 

@@ -4,23 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.behavior.adjustment import Adjustment, Rollback
 from domain.behavior.conflicts import RuleConflict, conflicts
 from domain.behavior.patch import BehaviorDiff, RuleChange, adjusted, diff
-from domain.behavior.queries import BehaviorQueries
+from domain.behavior.profiles import BehaviorProfiles, told_of
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.behavior.rules import NO_RULES, Rule, RuleKind, read, written
 from domain.behavior.writes import Saving, insert_version, put_in_force
-from domain.events.records import EventDraft
-from domain.events.store import EventStore
-from domain.kernel.database import Database, WriteRefusedError
-from domain.kernel.errors import Conflict, ErrorCode, NotFound, ObjectRef
-from domain.kernel.ids import IdSource
-from domain.kernel.ports import Clock
+from domain.kernel.errors import Conflict, ErrorCode, NotFound
 from domain.kernel.validation import validated
 
 __all__ = [
@@ -32,9 +24,6 @@ __all__ = [
     "RuleKind",
     "read",
 ]
-
-BEHAVIOR_UPDATE = "BehaviorUpdate"
-"""The event: a profile has a new version in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +54,8 @@ class _Wanted:
     restored_from: int | None = None
 
 
-class BehaviorService(BehaviorQueries):
+class BehaviorService(BehaviorProfiles):
     """Behavior of every workspace; each call sees that of its caller's."""
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        store: EventStore,
-        audit: AuditTrail,
-        clock: Clock,
-        ids: IdSource,
-    ) -> None:
-        super().__init__(database, clock, ids)
-        self._store = store
-        self._audit = audit
 
     async def adjust(self, principal: Principal, values: Mapping[str, Any]) -> Adjusted:
         """Apply a patch of rules, all or none; without a change there is no new version.
@@ -171,37 +147,15 @@ class BehaviorService(BehaviorQueries):
             created_by=principal.name,
             now_us=self._clock.now_us(),
         )
-        told = EventDraft(
-            BEHAVIOR_UPDATE,
-            orjson.dumps({"versionId": saving.version_id, "profileId": profile.id}).decode(),
-            principal.trace.trace_id,
-            saving.now_us,
+        return await self._commit(
+            principal,
+            [
+                put_in_force(saving),
+                insert_version(saving),
+                *self._line(principal, wanted.action, profile.id, _detail(wanted, difference)),
+            ],
+            told_of(principal, profile.id, saving.version_id, saving.now_us),
         )
-        statements = [
-            put_in_force(saving),
-            insert_version(saving),
-            *self._audit.record(
-                principal,
-                wanted.action,
-                target=ObjectRef(kind="BehaviorProfile", id=profile.id),
-                detail=_told(wanted, difference),
-            ),
-            *self._store.append(principal.workspace_id, [told]),
-        ]
-        try:
-            results = await self._database.write(statements)
-        except WriteRefusedError:
-            return False
-        self._store.announce(principal.workspace_id, self._store.head_of(results), [told])
-        return True
-
-    async def _found(self, principal: Principal, profile_id: str | None) -> BehaviorProfileRow:
-        if profile_id is None:
-            return await self._active(principal.workspace_id)
-        row = await self._profiles(principal).filter(id=profile_id).first()
-        if row is None:
-            raise NotFound("behavior profile", profile_id, path=["profileId"])
-        return row
 
     async def _current(self, principal: Principal, profile: BehaviorProfileRow) -> str:
         version = await self._version_of(principal, profile)
@@ -215,7 +169,7 @@ class BehaviorService(BehaviorQueries):
         return await self._versions(principal).get(id=profile.version_id)
 
 
-def _told(wanted: _Wanted, difference: BehaviorDiff) -> dict[str, Any]:
+def _detail(wanted: _Wanted, difference: BehaviorDiff) -> dict[str, Any]:
     """What the audit log keeps of a save; the rules themselves are in the version."""
     return {
         "version": difference.to_version,

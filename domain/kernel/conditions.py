@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from domain.kernel.validation import AnyJson, ClientModel, Flag, Text, refusal
 
@@ -64,11 +64,24 @@ def _is_comparable(value: object) -> object:
 
 JsonPath = Annotated[Text, AfterValidator(_is_path)]
 """Dotted way to a value, such as `customer.tier` or `items.0.sku`."""
-Comparable = Annotated[AnyJson, BeforeValidator(_is_comparable)]
+Comparable = Annotated[
+    AnyJson,
+    BeforeValidator(_is_comparable),
+    Field(json_schema_extra={"type": ["number", "string"]}),
+]
+
+
+def _says_one(schema: dict[str, Any]) -> None:
+    """Describe that exactly one test is given; what stands for the others is no default."""
+    for part in schema["properties"].values():
+        part.pop("default", None)
+    schema["oneOf"] = [{"required": [kind.value]} for kind in JsonTestKind]
 
 
 class JsonTest(ClientModel):
     """Exactly one test; which one, is the field that was given."""
+
+    model_config = ConfigDict(json_schema_extra=_says_one)
 
     eq: AnyJson = None
     ne: AnyJson = None

@@ -53,7 +53,7 @@ class Asker:
 
         What came of it stays in `work.asking`, also when it fails.
         """
-        words = await self._guidance.words(step.behavior_version_id)
+        words = await self._guidance.words(step.behavior_version_id, step.agent_behavior_version_id)
         model = turn.choice.model
         request = ModelRequest(
             model=model.name,

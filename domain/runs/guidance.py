@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from domain.behavior.merging import merged
 from domain.behavior.rules import Rule, RuleKind, Rules, read
 from domain.kernel.database import Database
 from domain.kernel.errors import NotFound
@@ -10,13 +11,17 @@ from domain.kernel.ports import Clock
 from domain.models.ports import ChatMessage
 
 MOST_KEPT = 64
-"""Versions whose rules are kept at hand."""
+"""Versions, alone or with an agent's, whose rules are kept at hand."""
 OPENING = "Follow these rules. Where two of them disagree, the earlier one counts."
+
+
+Followed = tuple[str | None, str | None]
+"""Ids of the workspace's version and of the agent's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Worded:
-    """A version's rules in words, right until the first of them expires."""
+    """The rules of versions in words, right until the first of them expires."""
 
     rules: Rules
     text: str
@@ -29,22 +34,35 @@ class Guidance:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[str, _Worded] = {}
+        self._known: dict[Followed, _Worded] = {}
 
-    async def words(self, version_id: str | None) -> str:
-        """Return the advice of a version, strongest first; empty when none is in force."""
-        if version_id is None:
-            return ""
-        known, now_us = self._known.get(version_id), self._clock.now_us()
+    async def rules(self, version_id: str | None, agent_version_id: str | None = None) -> Rules:
+        """Return every rule of the workspace's version and the agent's, as `merged` orders them."""
+        return (await self._worded((version_id, agent_version_id))).rules
+
+    async def words(self, version_id: str | None, agent_version_id: str | None = None) -> str:
+        """Return the advice of the versions, strongest first; empty when none is in force."""
+        return (await self._worded((version_id, agent_version_id))).text
+
+    async def _worded(self, followed: Followed) -> _Worded:
+        if followed == (None, None):
+            return NOTHING
+        known, now_us = self._known.get(followed), self._clock.now_us()
         if known is None or (known.until_us is not None and known.until_us <= now_us):
-            rules = await self._rules(version_id) if known is None else known.rules
+            rules = await self._rules(followed) if known is None else known.rules
             known = _worded(rules, now_us)
             if len(self._known) >= MOST_KEPT:
                 del self._known[next(iter(self._known))]
-            self._known[version_id] = known
-        return known.text
+            self._known[followed] = known
+        return known
 
-    async def _rules(self, version_id: str) -> Rules:
+    async def _rules(self, followed: Followed) -> Rules:
+        of_workspace, of_agent = [
+            () if ident is None else await self._of_version(ident) for ident in followed
+        ]
+        return merged(of_workspace, of_agent)
+
+    async def _of_version(self, version_id: str) -> Rules:
         sql = "SELECT rules FROM behavior_version WHERE id = $1"
         rows = await self._database.fetch(sql, version_id)
         if not rows:
@@ -67,6 +85,9 @@ def _worded(rules: Rules, now_us: int) -> _Worded:
     ends = [rule.expires_at for rule in found if rule.expires_at is not None]
     text = "\n".join([OPENING, *(_line(rule) for rule in found)]) if found else ""
     return _Worded(rules=rules, text=text, until_us=min(ends, default=None))
+
+
+NOTHING = _Worded(rules=(), text="", until_us=None)
 
 
 def _line(rule: Rule) -> str:

@@ -206,21 +206,24 @@ class RunQueries:
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
         return {row[0]: _usage_of(row[1:]) for row in rows}
 
-    async def behavior_of(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, str]:
-        """Return the behavior version of each run's latest step, without runs that have none."""
+    async def behavior_of(
+        self, principal: Principal, run_ids: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return the behavior versions of each run's latest step, the workspace's first."""
         principal.needs(Scope.RUNS_READ)
         if not run_ids:
             return {}
         sql = f"""
-            SELECT run_step.run_id, run_step.behavior_version_id FROM run_step JOIN (
+            SELECT run_step.run_id, behavior_version_id, agent_behavior_version_id FROM run_step
+            JOIN (
                 SELECT run_id, max(position) AS position FROM run_step
                 WHERE run_id IN ({placeholders(2, len(run_ids))}) GROUP BY run_id
             ) AS latest
                 ON latest.run_id = run_step.run_id AND latest.position = run_step.position
-            WHERE run_step.workspace_id = $1 AND run_step.behavior_version_id IS NOT NULL
+            WHERE run_step.workspace_id = $1
         """
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
-        return {row[0]: row[1] for row in rows}
+        return {row[0]: tuple(ident for ident in row[1:] if ident is not None) for row in rows}
 
     async def queue_positions(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, int]:
         """Return how many runs are ahead of each that is queued."""

@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from domain.behavior.writes import version_in_force
+from domain.behavior.writes import version_in_force, version_of_profile
 from domain.kernel.database import Row, Statement
 from domain.models.ports import ProviderState, TokenUsage, ToolCall
 from domain.models.prices import dollars
 from domain.runs.state import StepKind, StepStatus
 from domain.runs.work import RunFailure, dumps
 
-INSERT = f"""
+_INSERT = """
 INSERT INTO run_step (id, workspace_id, run_id, position, kind, status, provider, name, call_id,
-                      arguments, trace_id, started_at, behavior_version_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {version_in_force("$2")})
-RETURNING behavior_version_id
+                      arguments, trace_id, started_at, behavior_version_id,
+                      agent_behavior_version_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {}, {})
+RETURNING behavior_version_id, agent_behavior_version_id
 """
+INSERT = _INSERT.format(version_in_force("$2"), "NULL")
+INSERT_OF_AGENT = _INSERT.format(version_in_force("$2"), version_of_profile("$2", "$13"))
+INSERT_PINNED = _INSERT.format("$13", "$14")
 
 END_MODEL = """
 UPDATE run_step SET status = $2, text = $3, reasoning = $4, calls = $5, usage = $6,
@@ -63,18 +67,31 @@ class StepStart:
     """True for a call whose worker was lost while it ran."""
     waited: bool = False
     """True for a call that a person was asked about."""
+    behavior_profile_id: str | None = None
+    """The agent's own profile."""
+    pinned: Sequence[str | None] | None = None
+    """Versions that are followed instead of those in force: the workspace's, then the agent's."""
     behavior_version_id: str | None = None
     """Rules in force when the step was written; None before that, and where there are none."""
+    agent_behavior_version_id: str | None = None
+    """Rules of the agent's own profile, likewise."""
 
     def begun(self, rows: Sequence[Row]) -> "StepStart":
         """The step as it was written, by what its statement returned."""
-        version_id = rows[0][0]
-        return self if version_id is None else replace(self, behavior_version_id=version_id)
+        of_workspace, of_agent = rows[0]
+        if of_workspace is None and of_agent is None:
+            return self
+        return replace(self, behavior_version_id=of_workspace, agent_behavior_version_id=of_agent)
 
     def statement(self) -> Statement:
-        """Insert the step as RUNNING, under the rules in force at this moment."""
+        """Insert the step as RUNNING, under the rules in force at this moment or the pinned."""
+        sql, rules = INSERT, ()
+        if self.pinned is not None:
+            sql, rules = INSERT_PINNED, (*self.pinned, None, None)[:2]
+        elif self.behavior_profile_id is not None:
+            sql, rules = INSERT_OF_AGENT, (self.behavior_profile_id,)
         return Statement(
-            INSERT,
+            sql,
             (
                 self.id,
                 self.workspace_id,
@@ -88,6 +105,7 @@ class StepStart:
                 None if self.arguments is None else dumps(self.arguments),
                 self.trace_id,
                 self.started_at,
+                *rules,
             ),
         )
 

@@ -1,7 +1,7 @@
 """Names of tools and patterns of names, such as `fs.*`. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Annotated
@@ -38,37 +38,36 @@ def is_exact(pattern: str) -> bool:
     return _WILD.search(pattern) is None
 
 
-def cover(wider: Iterable[str], narrower: Iterable[str]) -> bool:
+def cover(wider: Collection[str], narrower: Iterable[str]) -> bool:
     """True when every name that fits the narrower patterns provably fits the wider ones.
 
     Each pattern is proved by one other: `a?` and `a??` are not seen to cover `a??*` together.
     """
-    known = tuple(wider)
-    return all(any(_covers(pattern, other) for pattern in known) for other in narrower)
+    patterns = [pattern for pattern in wider if not is_exact(pattern)]
+    return all(
+        other in wider or any(_covers(pattern, other) for pattern in patterns) for other in narrower
+    )
 
 
-@lru_cache(maxsize=4096)
 def _covers(wider: str, narrower: str) -> bool:
-    """Match one pattern against another, where `*` of the narrower needs `*` of the wider."""
-    wide, narrow = _ordered(wider), _ordered(narrower)
-    reached = [True, *[False] * len(narrow)]
-    for sign in wide:
-        reached = _after(sign, narrow, reached)
-    return reached[-1]
+    """Match one pattern against another as if that were a name with unknown parts."""
+    return _with_unknown_parts(wider).fullmatch(_ordered(narrower)) is not None
 
 
-def _after(sign: str, narrow: str, reached: Sequence[bool]) -> list[bool]:
-    """The places of the narrower pattern that are reached once `sign` has taken its part."""
-    if sign == "*":
-        found = list(reached)
-        for place in range(len(narrow)):
-            found[place + 1] = found[place + 1] or found[place]
-        return found
-    taken = [
-        reached[place] and (one == sign or (sign == "?" and one != "*"))
-        for place, one in enumerate(narrow)
+@lru_cache(maxsize=1024)
+def _with_unknown_parts(pattern: str) -> re.Pattern[str]:
+    """A `?` takes one unknown character, and only a `*` takes any number of them.
+
+    The groups keep what they found first (atomic), so that no pattern takes long.
+    """
+    first, *others = [
+        "".join("[^*]" if sign == "?" else re.escape(sign) for sign in part)
+        for part in _ordered(pattern).split("*")
     ]
-    return [False, *taken]
+    if not others:
+        return re.compile(first)
+    *middle, last = others
+    return re.compile("".join([first, *(f"(?>.*?{part})" for part in middle), ".*", last]))
 
 
 def _ordered(pattern: str) -> str:

@@ -28,8 +28,8 @@ from strawberry.types.union import StrawberryUnion
 
 from domain.access.scopes import Scope as DomainScope
 from domain.agents.service import AgentOrder as DomainAgentOrder
+from domain.behavior import rules
 from domain.behavior.adjustment import Strategy as DomainStrategy
-from domain.behavior.rules import RuleKind as DomainRuleKind
 from domain.conversations.service import MessageRole as DomainMessageRole
 from domain.kernel.errors import ErrorCode as DomainErrorCode
 from domain.memory import policy
@@ -46,7 +46,7 @@ from resolvers.root import build_schema, print_sdl
 from schema.access import Scope
 from schema.agent_inputs import AgentOrder
 from schema.agents import MemoryKind, MemoryScope
-from schema.behavior import RuleKind
+from schema.behavior import LimitAction, LimitMetric, LimitWindow, RuleKind, ToolDecision
 from schema.behavior_inputs import AdjustStrategy
 from schema.conversations import MessageRole
 from schema.errors import ErrorCode
@@ -80,8 +80,8 @@ OF_THE_PRINTER = {
 }
 ADDED = {"ModelCallStep.notices"}
 """Fields that the contract does not have, each with a decision record."""
-WHOLE = {"Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
-IN_PART = {"AdjustBehavior", "Overview", "RunDetail", "RunEvents", "SearchMemory"}
+WHOLE = {"AdjustBehavior", "Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
+IN_PART = {"Overview", "RunDetail", "RunEvents", "SearchMemory"}
 WAITING = {
     "DecideApproval",
     "PromoteSolution",
@@ -169,7 +169,11 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (MemoryScope, policy.MemoryScope),
         (MemoryKind, policy.MemoryKind),
         (MessageRole, DomainMessageRole),
-        (RuleKind, DomainRuleKind),
+        (RuleKind, rules.RuleKind),
+        (ToolDecision, rules.ToolDecision),
+        (LimitMetric, rules.LimitMetric),
+        (LimitWindow, rules.LimitWindow),
+        (LimitAction, rules.LimitAction),
         (AdjustStrategy, DomainStrategy),
         (TaskStatus, task_state.TaskStatus),
         (TaskChange, task_state.TaskChange),

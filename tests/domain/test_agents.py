@@ -73,6 +73,7 @@ async def test_a_new_agent_takes_defaults_for_what_is_absent_or_null(
         "fallbackModels": [],
         "allowedTools": ["*"],
         "delegateIds": [],
+        "behaviorProfileId": None,
         "limits": {
             "maxSteps": 50,
             "maxSeconds": 900,
