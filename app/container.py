@@ -42,6 +42,8 @@ from domain.runs.engine import RunEngine
 from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
+from domain.runs.limit_rules import LimitRules
+from domain.runs.limits import StepLimits
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
 from domain.runs.retention import EventRetention
@@ -216,6 +218,7 @@ class _Services:
         self._ids = IdSource(clock.now_us)
         self._office = LeaseOffice(database, clock, owner=self._ids(), lease_s=settings.lease_s)
         self._idempotency = IdempotencyKeys(database, clock)
+        self._limit_rules = LimitRules(database, clock)
         self.audit = AuditTrail(database, clock, self._ids, redactor)
         self.access = AccessService(database, clock, self._ids, audit=self.audit)
         self.store = EventStore(database, bus)
@@ -289,6 +292,7 @@ class _Services:
                 clock=self._clock,
             ),
             stepper=stepper,
+            limits=StepLimits(self._database, journal, self._limit_rules, self._clock),
             journal=journal,
             messages=EndMessages(self.conversations),
             clock=self._clock,
@@ -341,7 +345,11 @@ class _Services:
         keep_days = self._settings.event_retention_days
         retention = EventRetention(self._database, self._clock, keep_days=keep_days)
         return Housekeeper(
-            {"events": retention.prune, "idempotency keys": self._idempotency.prune},
+            {
+                "events": retention.prune,
+                "idempotency keys": self._idempotency.prune,
+                "marks of limits": self._limit_rules.prune,
+            },
             clock=self._clock,
             interval_s=HOUSEKEEPING_S,
         )
@@ -358,6 +366,7 @@ class _Services:
                 queue=queue,
                 bus=self._bus,
                 idempotency=self._idempotency,
+                limits=self._limit_rules,
                 audit=self.audit,
                 clock=self._clock,
                 ids=self._ids,

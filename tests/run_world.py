@@ -34,6 +34,8 @@ from domain.runs.engine import RunEngine
 from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
+from domain.runs.limit_rules import LimitRules
+from domain.runs.limits import StepLimits
 from domain.runs.messages import EndMessages
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.rulings import CallGate, NoDelegations, OpenGate
@@ -112,6 +114,8 @@ class RunWorld:
     """Asked instead of the scripted model, where a test has one."""
     model_name: str = "m1"
     tools: Callable[[Effects], ToolRegistry] = ledger_tools
+    known_limits: LimitRules | None = None
+    """What the process of a test knows of limits; None lets the next begin anew."""
     gate: CallGate = field(default_factory=OpenGate)
     """What decides on calls."""
 
@@ -136,11 +140,18 @@ class RunWorld:
                 clock=self.clock,
             ),
             stepper=stepper,
+            limits=StepLimits(self.database, journal, self.limit_rules(), self.clock),
             journal=journal,
             messages=EndMessages(self.conversations),
             clock=self.clock,
         )
         return engine, journal
+
+    def limit_rules(self) -> LimitRules:
+        """The limits that rules set, as one process knows them."""
+        if self.known_limits is None:
+            self.known_limits = LimitRules(self.database, self.clock)
+        return self.known_limits
 
     def audit(self) -> AuditTrail:
         """The audit log of the workspace."""
@@ -184,6 +195,7 @@ class RunWorld:
                 queue=self.queue,
                 bus=self.bus,
                 idempotency=IdempotencyKeys(self.database, self.clock),
+                limits=self.limit_rules(),
                 audit=self.audit(),
                 clock=self.clock,
                 ids=self.ids,

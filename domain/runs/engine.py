@@ -11,12 +11,13 @@ from typing import NoReturn
 
 import structlog
 
+from domain.agents.settings import RunLimits
 from domain.events.records import EventDraft
 from domain.kernel.database import Statement
 from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock
 from domain.models.ports import ModelError
-from domain.models.prices import FREE_PROVIDERS, dollars
+from domain.models.prices import FREE_PROVIDERS
 from domain.runs.asking import Asker, answer_of
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder, Turn, calls_of
@@ -24,13 +25,14 @@ from domain.runs.endings import RunEnd
 from domain.runs.failures import RunFailedError, failure_of
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import MOST_LOSSES, PastStep
+from domain.runs.limits import StepLimits, out_of_time, rest_s
 from domain.runs.messages import EndMessages
 from domain.runs.recovery import Recovery, recover
 from domain.runs.settling import CallSettler
 from domain.runs.state import EventType, RunErrorCode, RunStatus, StepStatus, WaitsFor
 from domain.runs.stepping import RunLeavesError, Stepper
-from domain.runs.steps import ModelAnswer, StepStart, end_model_step
-from domain.runs.work import RunFailure, Work
+from domain.runs.steps import ModelAnswer, StepStart, end_model_step, void_model_step
+from domain.runs.work import PauseWish, RunFailure, Work
 
 log = structlog.get_logger("domain.runs.engine")
 
@@ -46,6 +48,7 @@ class RunEngine:
         calls: CallRunner,
         settler: CallSettler,
         stepper: Stepper,
+        limits: StepLimits,
         journal: Journal,
         messages: EndMessages,
         clock: Clock,
@@ -55,6 +58,7 @@ class RunEngine:
         self._calls = calls
         self._settler = settler
         self._stepper = stepper
+        self._limits = limits
         self._journal = journal
         self._messages = messages
         self._clock = clock
@@ -81,15 +85,11 @@ class RunEngine:
                     f"The run lost its worker {work.claim.losses} times and is not tried again.",
                 )
             turn = await self._contexts.build(work, past)
-            async with asyncio.timeout(self._rest_s(work, turn)):
+            async with asyncio.timeout(rest_s(work, turn.limits, self._clock.now_us())):
                 await self._loop(work, turn, past, first)
         except TimeoutError:
-            seconds = turn.limits.max_seconds if turn is not None else 0
-            failure = RunFailure(
-                code=RunErrorCode.TIMED_OUT,
-                message=f"The run took longer than its {seconds} seconds.",
-            )
-            await self._end_failed(work, failure, RunStatus.TIMED_OUT)
+            limits = turn.limits if turn is not None else RunLimits()
+            await self._end_failed(work, out_of_time(limits), RunStatus.TIMED_OUT)
         except (LeaseLostError, RunLeavesError, Unavailable):
             raise
         except RunFailedError as error:
@@ -103,6 +103,8 @@ class RunEngine:
                 message=f"A fault of the server; quote the trace {work.claim.trace_id}.",
             )
             await self._end_failed(work, failure)
+        finally:
+            self._limits.leave(work)
 
     async def end_cancelled(
         self, work: Work, reason: str | None, lost: Sequence[PastStep] = ()
@@ -125,22 +127,26 @@ class RunEngine:
         statements += self._messages.partial(work)
         await self._journal.end(work, end, statements, drafts)
 
-    def _rest_s(self, work: Work, turn: Turn) -> float:
-        now_us = self._clock.now_us()
-        rest_us = work.deadline_us(turn.limits.max_seconds, now_us) - now_us
-        return max(0.0, rest_us / 1_000_000)
-
     async def _loop(
         self, work: Work, turn: Turn, past: Sequence[PastStep], first: StepStart | None
     ) -> None:
         step = first if first is not None else await self._resume(work, turn, recover(past))
-        while step is not None:
+        while step is not None and not await self._is_held(work, turn, step):
             step, answer = await self._answered(work, turn, step)
             if answer.calls:
-                self._check_limits(work, turn, len(answer.calls))
                 step = await self._act(work, turn, step, answer)
             else:
                 step = await self._finish(work, step, answer)
+
+    async def _is_held(self, work: Work, turn: Turn, step: StepStart) -> bool:
+        """Park a run that a rule wants held; its model was not asked, so there is no step of it."""
+        hold = await self._limits.before_asking(work, turn, step)
+        if hold is None:
+            return False
+        work.pause = PauseWish(reason=hold.reason)
+        unasked = Statement("DELETE FROM run_step WHERE id = $1", (step.id,))
+        await self._stepper.hold(work, [unasked, *hold.statements], [])
+        return True
 
     async def _resume(self, work: Work, turn: Turn, found: Recovery) -> StepStart | None:
         """Say that the run begins, again where it began before, and find its next step."""
@@ -150,8 +156,8 @@ class RunEngine:
             drafts.append(work.draft(EventType.RUN_STARTED, {}, self._clock.now_us()))
         if found.voided is not None:
             self._count_lost(work, found.voided)
+            statements.append(self._void(work, found.voided.id))
             work.keep_text()
-            statements.append(self._void(found.voided.id))
             drafts.append(self._retrying(work, turn, found.voided.id))
         if work.pause is not None:
             await self._stepper.hold(work, statements, drafts)
@@ -176,11 +182,9 @@ class RunEngine:
         work.begin_call(step.id, price, offline=provider in FREE_PROVIDERS)
         work.count_call()
 
-    def _void(self, step_id: str) -> Statement:
-        return Statement(
-            "UPDATE run_step SET status = $2, finished_at = $3 WHERE id = $1",
-            (step_id, StepStatus.CANCELLED, self._clock.now_us()),
-        )
+    def _void(self, work: Work, step_id: str) -> Statement:
+        cost = None if work.asking is None else work.asking.cost
+        return void_model_step(step_id, cost, self._clock.now_us())
 
     def _retrying(self, work: Work, turn: Turn, voided: str) -> EventDraft:
         failure = RunFailure(
@@ -212,7 +216,7 @@ class RunEngine:
         choice, asking = turn.choice, work.asking
         if asking is None or not choice.move_on(failure):
             raise RunFailedError(choice.final(failure), of_step=failure)
-        self._check_spent(work, turn, failure)
+        await self._limits.check_spent(work, turn, failure)
         drafts = await self._journal.settled(work)
         drafts.append(self._usage_event(work))
         choice.tries += asking.tries
@@ -239,45 +243,18 @@ class RunEngine:
         usage = work.usage.as_json()
         return work.draft(EventType.USAGE_UPDATED, {"usage": usage}, self._clock.now_us())
 
-    def _check_limits(self, work: Work, turn: Turn, calls: int) -> None:
-        """End the run unless its calls and the model's next word still fit."""
-        self._check_spent(work, turn)
-        limits, asking = turn.limits, work.asking
-        if limits.max_cost_usd is not None and asking is not None and asking.cost is None:
-            self._fail(
-                RunErrorCode.LIMIT_REACHED,
-                f"{turn.choice.model.label} did not say what it used, so a limit in money"
-                " (maxCostUsd) cannot be kept.",
-            )
-        # Of calls after which another model or worker went on, no step is counted.
-        if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
-            self._fail(
-                RunErrorCode.LIMIT_REACHED,
-                f"The run needs more than its {limits.max_steps} steps (maxSteps) for an answer.",
-            )
-
-    def _check_spent(self, work: Work, turn: Turn, of_step: RunFailure | None = None) -> None:
-        """End the run when its tokens or its money are used up."""
-        limits, usage = turn.limits, work.usage
-        tokens, cost_usd = usage.input_tokens + usage.output_tokens, dollars(usage.cost_pico_usd)
-        if limits.max_tokens is not None and tokens >= limits.max_tokens:
-            message = f"The run used {tokens} of its {limits.max_tokens} tokens (maxTokens)."
-        elif limits.max_cost_usd is not None and cost_usd >= limits.max_cost_usd:
-            most = f"{_money(limits.max_cost_usd)} US dollars (maxCostUsd)"
-            message = f"The run spent {_money(cost_usd)} of its {most}."
-        else:
-            return
-        failure = RunFailure(code=RunErrorCode.LIMIT_REACHED, message=message)
-        raise RunFailedError(failure, of_step=of_step)
-
     async def _act(
         self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer
     ) -> StepStart | None:
         """Journal the answer and the start of its calls in one commit, then run them."""
+        hold = await self._limits.before_calls(work, turn, step, len(answer.calls))
         drafts = await self._journal.settled(work)
         drafts.append(self._usage_event(work))
         statements = [end_model_step(step.id, answer, self._clock.now_us())]
         turn.messages.append(self._calls.asked(answer))
+        if hold is not None:
+            work.pause = PauseWish(reason=hold.reason)
+            statements += hold.statements
         if work.pause is not None:
             await self._stepper.hold(work, statements, drafts)
             return None
@@ -336,7 +313,3 @@ class RunEngine:
     @staticmethod
     def _fail(code: RunErrorCode, message: str) -> NoReturn:
         raise RunFailedError(RunFailure(code=code, message=message))
-
-
-def _money(amount: float) -> str:
-    return f"{amount:.9f}".rstrip("0").rstrip(".")

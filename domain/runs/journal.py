@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from domain.events.records import EventDraft
 from domain.events.store import EventStore
@@ -82,6 +83,22 @@ class Journal:
         fence = Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True)
         results = await self._write(work, [fence, *statements], drafts)
         return results[1 : 1 + len(statements)]
+
+    async def once(self, work: Work, mark: Statement, drafts: Sequence[EventDraft]) -> bool:
+        """Tell something unless its mark is set already; False when it was.
+
+        Raises LeaseLostError.
+        """
+        statement = replace(mark, must_match=True)
+        try:
+            await self.progress(work, [statement], drafts)
+        except LeaseLostError as error:
+            cause = error.__cause__
+            if not isinstance(cause, WriteRefusedError) or cause.statement is not statement:
+                raise
+            work.seq -= len(drafts)
+            return False
+        return True
 
     async def park(
         self,

@@ -24,6 +24,7 @@ from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.accept import NewRun, insert_run
 from domain.runs.candidates import first_model
 from domain.runs.lease import Claimed
+from domain.runs.limit_rules import LimitRules
 from domain.runs.orders import EXECUTE_JOB, CancelOrder, RunOrders
 from domain.runs.queries import RunQueries
 from domain.runs.rows import RunRow
@@ -58,6 +59,7 @@ class RunParts:
     queue: JobQueue
     bus: EventBus
     idempotency: IdempotencyKeys
+    limits: LimitRules
     audit: AuditTrail
     clock: Clock
     ids: IdSource
@@ -76,7 +78,8 @@ class RunService(RunQueries):
     async def execute(self, principal: Principal, values: Mapping[str, Any]) -> Executed:
         """Accept a run; with `waitSeconds`, wait for its end that long.
 
-        Raises ValidationFailed, NotFound, Conflict, Forbidden and ProviderUnavailable.
+        Raises ValidationFailed, NotFound, Conflict, Forbidden, QuotaExceeded and
+        ProviderUnavailable.
         """
         principal.needs(Scope.RUNS_EXECUTE)
         spec = validated(ExecuteSpec, values)
@@ -84,6 +87,7 @@ class RunService(RunQueries):
         known = await self._recalled(principal, spec, digest)
         if known is None:
             agent = await self._agent(principal, spec)
+            await self._parts.limits.check_new(agent)
             await self._check_conversation(principal, spec)
             model = await first_model(self._parts.models, agent, spec)
             new = self._new_run(principal, spec, agent)

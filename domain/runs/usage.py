@@ -18,7 +18,7 @@ from domain.kernel.errors import ValidationFailed
 from domain.kernel.moments import EPOCH, MICROSECOND, Instant
 from domain.kernel.ports import Clock
 from domain.kernel.validation import ClientModel, Text, validated
-from domain.runs.state import StepKind
+from domain.runs.state import StepKind, StepStatus
 from domain.runs.work import RunUsage
 
 HOUR_US = 3_600_000_000
@@ -28,10 +28,10 @@ MOST_ROWS = 5000
 """Rows of a report."""
 
 COUNTED = f"""
-run_step.status <> 'REUSED' AND (run_step.kind <> '{StepKind.MODEL_CALL}'
+run_step.status <> '{StepStatus.REUSED}' AND (run_step.kind <> '{StepKind.MODEL_CALL}'
     OR run_step.input_tokens IS NOT NULL)
 """
-"""Steps that used something: calls of tools, and those of models that were made."""
+"""Steps that count: calls of tools once they are asked for, those of models once they are made."""
 
 SUMS = f"""
 CAST(sum(COALESCE(run_step.input_tokens, 0)) AS BIGINT),

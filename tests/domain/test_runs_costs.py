@@ -167,7 +167,10 @@ async def test_a_run_ends_when_its_money_is_used_up(world: RunWorld) -> None:
     row = await run_off(world, run_id)
 
     assert (row.status, row.error_code, world.effects.done) == ("FAILED", "LIMIT_REACHED", [])
-    assert row.error_message == "The run spent 0.00002 of its 0.00002 US dollars (maxCostUsd)."
+    assert row.error_message == (
+        "The run spent 0.00002 of its 0.00002 US dollars (maxCostUsd)."
+        " Raise the limit, or ask for less at once."
+    )
 
 
 async def test_a_run_below_its_limit_goes_on(world: RunWorld) -> None:

@@ -230,7 +230,10 @@ async def test_a_run_ends_when_its_steps_are_used_up(world: RunWorld) -> None:
         row = await world.work_off(runner, run_id)
 
     assert (row.status, row.error_code) == ("FAILED", "LIMIT_REACHED")
-    assert row.error_message == "The run needs more than its 4 steps (maxSteps) for an answer."
+    assert row.error_message == (
+        "The run needs more than its 4 steps (maxSteps) for an answer."
+        " Raise the limit, or ask for less at once."
+    )
     assert world.effects.done == ["note again"]
     assert len(await world.steps(run_id)) == 3
 
@@ -254,7 +257,10 @@ async def test_a_run_that_was_due_too_long_ago_times_out(world: RunWorld) -> Non
         row = await world.work_off(runner, run_id)
 
     assert (row.status, row.error_code) == ("TIMED_OUT", "TIMED_OUT")
-    assert row.error_message == "The run took longer than its 30 seconds."
+    assert row.error_message == (
+        "The run took longer than its 30 seconds (maxSeconds)."
+        " Raise the limit, or ask for less at once."
+    )
     assert (await world.events(run_id))[-1].type == "RunFailed"
 
 

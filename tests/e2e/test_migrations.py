@@ -23,6 +23,7 @@ REVISIONS = [
     "0008_run_costs",
     "0009_control",
     "0010_behavior_profiles",
+    "0011_limit_marks",
 ]
 WORKSPACE, CONVERSATION, MESSAGE = (f"01a20551-c6ed-7000-a695-00000000000{n}" for n in (1, 2, 3))
 OLD_ROWS = [
