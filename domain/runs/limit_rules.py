@@ -38,7 +38,8 @@ PRUNE_MARKS = "DELETE FROM limit_mark WHERE created_at < $1 RETURNING rule_id"
 # No further than the bound: how many runs there are beyond it does not matter.
 COUNT_RUNS = """
 SELECT count(*) FROM (
-    SELECT 1 FROM run WHERE {whose} = $1 AND created_at >= $2 AND created_at < $3 LIMIT {most}
+    SELECT 1 FROM run WHERE {whose} = $1 AND created_at >= $2
+        AND (created_at < $3 OR (created_at = $3 AND id < $4)) LIMIT {most}
 ) AS counted
 """
 CREATED = "SELECT created_at FROM run WHERE id = $1"
@@ -151,7 +152,7 @@ class LimitRules:
                 continue
             window = window_of(effect.window, now_us)
             if effect.metric is LimitMetric.RUNS:
-                used: float = await self._count_runs(limit, window)
+                used: float = await self._count_runs(limit, window, before="")
             else:
                 await self.sums.refresh(limit.scope, window.since_us)
                 used = _used(effect.metric, self.sums.total(limit.scope, window.since_us))
@@ -200,14 +201,17 @@ class LimitRules:
             return before, None
         created_at = (await self._database.fetch(CREATED, work.run_id))[0][0]
         window = window_of(limit.effect.window, created_at)
-        return await self._count_runs(limit, Window(window.since_us, created_at)), window
+        span = Window(window.since_us, created_at)
+        return await self._count_runs(limit, span, before=work.run_id), window
 
-    async def _count_runs(self, limit: LimitRule, span: Window) -> int:
+    async def _count_runs(self, limit: LimitRule, span: Window, *, before: str) -> int:
+        """Count runs of a span; of those that were made at its very end, the ids before one."""
         scope = limit.scope
         whose = "workspace_id" if scope.agent_id is None else "agent_id"
         sql = COUNT_RUNS.format(whose=whose, most=ceil(limit.effect.maximum) + 1)
         ident = scope.agent_id or scope.workspace_id
-        return (await self._database.fetch(sql, ident, span.since_us, span.until_us))[0][0]
+        rows = await self._database.fetch(sql, ident, span.since_us, span.until_us, before)
+        return rows[0][0]
 
     async def _at_start(self, scope: Scope, profile_id: str | None) -> Sequence[LimitRule]:
         """Return the limits in force for an agent, as they were up to a second ago."""
