@@ -88,6 +88,11 @@ class RunUsage:
         self.cost_pico_usd += cost or 0
         self.cost_known = self.cost_known and cost is not None
 
+    def plus(self, other: "RunUsage") -> "RunUsage":
+        """Both together."""
+        *counts, known = zip(self.columns(), other.columns(), strict=True)
+        return RunUsage(*(mine + theirs for mine, theirs in counts), cost_known=all(known))
+
     def columns(self) -> tuple[int | bool, ...]:
         """In the order of the row's columns."""
         return (
