@@ -38,7 +38,9 @@ from domain.models.providers import ModelProviders
 from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
+from domain.runs.delegation import ChildRuns
 from domain.runs.engine import RunEngine
+from domain.runs.family_ending import FamilyEnding
 from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
@@ -47,7 +49,7 @@ from domain.runs.limits import StepLimits
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
 from domain.runs.retention import EventRetention
-from domain.runs.rulings import NoDelegations, OpenGate
+from domain.runs.rulings import OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
@@ -151,6 +153,7 @@ async def open_container(
         broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
         stack.callback(broker.close)
         queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
+        services.queue = queue
         feed = WorkspaceFeed(hub, services.store, clock)
         commits = services.task_commits(queue)
         tasks = services.tasks(commits, feed)
@@ -216,6 +219,8 @@ class _Services:
         self._clock = clock
         self._bus = bus
         self._ids = IdSource(clock.now_us)
+        self.queue: JobQueue | None = None
+        """Set once it is open: its jobs need these services first."""
         self._office = LeaseOffice(database, clock, owner=self._ids(), lease_s=settings.lease_s)
         self._idempotency = IdempotencyKeys(database, clock)
         self._limit_rules = LimitRules(database, clock)
@@ -275,7 +280,10 @@ class _Services:
             self.store,
             tokens,
             self._clock,
-            endings=[OccurrenceEnding(self._ids, self._wake_scheduler)],
+            endings=[
+                FamilyEnding(self._database, self._ids, self.hint),
+                OccurrenceEnding(self._ids, self._wake_scheduler),
+            ],
         )
         calls = CallRunner(self._clock, self._ids, self.audit)
         stepper = Stepper(journal, self._clock, self._ids)
@@ -286,7 +294,9 @@ class _Services:
             settler=CallSettler(
                 calls=calls,
                 gate=OpenGate(),
-                delegations=NoDelegations(),
+                delegations=ChildRuns(
+                    self._database, calls, self._clock, self._ids, hint=self.hint
+                ),
                 journal=journal,
                 stepper=stepper,
                 clock=self._clock,
@@ -298,6 +308,11 @@ class _Services:
             clock=self._clock,
         )
         return engine, journal
+
+    def hint(self, run_id: str) -> None:
+        """Tell a worker of a run that is due."""
+        if self.queue is not None:
+            self.queue.enqueue(EXECUTE_JOB, run_id)
 
     def _wake_scheduler(self) -> None:
         self._bus.publish(SCHEDULER_CHANNEL, b"")

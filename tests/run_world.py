@@ -29,16 +29,19 @@ from domain.models.providers import ModelProviders, ModelRef
 from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
+from domain.runs.delegation import ChildRuns
 from domain.runs.endings import Ending
 from domain.runs.engine import RunEngine
+from domain.runs.family_ending import FamilyEnding
 from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.limit_rules import LimitRules
 from domain.runs.limits import StepLimits
 from domain.runs.messages import EndMessages
+from domain.runs.orders import EXECUTE_JOB
 from domain.runs.rows import RunRow, RunStepRow
-from domain.runs.rulings import CallGate, NoDelegations, OpenGate
+from domain.runs.rulings import CallGate, OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
@@ -122,7 +125,9 @@ class RunWorld:
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
-        journal = Journal(self.database, self.store, tokens, self.clock, endings=self.endings)
+        family = FamilyEnding(self.database, self.ids, self.hint)
+        endings = [family, *self.endings]
+        journal = Journal(self.database, self.store, tokens, self.clock, endings=endings)
         calls = CallRunner(self.clock, self.ids, self.audit())
         stepper = Stepper(journal, self.clock, self.ids)
         engine = RunEngine(
@@ -134,7 +139,7 @@ class RunWorld:
             settler=CallSettler(
                 calls=calls,
                 gate=self.gate,
-                delegations=NoDelegations(),
+                delegations=ChildRuns(self.database, calls, self.clock, self.ids, hint=self.hint),
                 journal=journal,
                 stepper=stepper,
                 clock=self.clock,
@@ -152,6 +157,10 @@ class RunWorld:
         if self.known_limits is None:
             self.known_limits = LimitRules(self.database, self.clock)
         return self.known_limits
+
+    def hint(self, run_id: str) -> None:
+        """Tell a worker of a run that is due."""
+        self.queue.enqueue(EXECUTE_JOB, run_id)
 
     def audit(self) -> AuditTrail:
         """The audit log of the workspace."""

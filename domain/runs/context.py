@@ -13,7 +13,10 @@ from domain.kernel.errors import NotFound
 from domain.models.ports import ChatMessage, ProviderState, ToolCall, ToolSpec
 from domain.models.prices import Price
 from domain.models.providers import ModelProviders
+from domain.runs.bounds import Bounds
 from domain.runs.candidates import Candidate, Choice, candidates_of, unpriced
+from domain.runs.circles import Circles, may_delegate
+from domain.runs.delegate_call import spec_of
 from domain.runs.failures import RunFailedError
 from domain.runs.lease import PastStep
 from domain.runs.recovery import ANSWERED
@@ -22,7 +25,7 @@ from domain.runs.work import RunFailure, Work
 from domain.tools.manifest import to_spec
 from domain.tools.registry import ToolRegistry
 
-ToolSetKey = tuple[tuple[str, ...], tuple[str, ...] | None, int]
+ToolSetKey = tuple[tuple[tuple[str, ...], ...], int]
 
 DONE_CALLS = frozenset(
     {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.DENIED, StepStatus.REUSED}
@@ -37,6 +40,10 @@ class Turn:
 
     agent: str
     """Slug of the agent."""
+    settings: AgentSettings
+    """The agent as the run knows it."""
+    hands_on: bool
+    """True when the run may hand work to other agents."""
     choice: Choice
     tools: ToolRegistry
     specs: Sequence[ToolSpec]
@@ -67,12 +74,13 @@ class ContextBuilder:
         self._tools = tools
         self._settings: dict[tuple[str, int], AgentSettings] = {}
         self._candidates: dict[tuple[str, int], Sequence[Candidate]] = {}
+        self._circles = Circles(database)
         self._sets: dict[ToolSetKey, tuple[ToolRegistry, Sequence[ToolSpec]]] = {}
 
     async def build(self, work: Work, past: Sequence[PastStep]) -> Turn:
         """Raises RunFailedError when the run has a limit that cannot be kept."""
         settings = await self._agent(work.claim.agent_id, work.claim.agent_version)
-        allowed, specs = self._allowed(settings.allowed_tools, work.spec.get("allowedTools"))
+        allowed, specs = self._allowed(granted(work, settings))
         messages = [ChatMessage(role="system", content=settings.instructions)]
         messages += await self._history(work)
         messages.append(ChatMessage(role="user", content=_instruction(work)))
@@ -81,9 +89,11 @@ class ContextBuilder:
         limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
             agent=settings.slug or work.claim.agent_id,
+            settings=settings,
+            hands_on=may_delegate(settings, work.spec.get("allowedTools")),
             choice=await self._choice(work, settings, limits, past),
             tools=allowed,
-            specs=specs,
+            specs=[*specs, *await self._offered(work, settings, limits)],
             limits=limits,
             messages=messages if settings.instructions else messages[1:],
             batch=batch,
@@ -112,20 +122,29 @@ class ContextBuilder:
         return choice
 
     def _allowed(
-        self, patterns: Sequence[str], narrowed: Sequence[str] | None
+        self, patterns: Sequence[Sequence[str]]
     ) -> tuple[ToolRegistry, Sequence[ToolSpec]]:
-        """The tools that a run may call; the same few combinations come again and again."""
-        key = (tuple(patterns), None if narrowed is None else tuple(narrowed), len(self._tools))
+        """The tools that fit each list; the same few combinations come again and again."""
+        key = (tuple(tuple(each) for each in patterns), len(self._tools))
         known = self._sets.get(key)
         if known is None:
-            allowed = self._tools.allowed(patterns)
-            if narrowed is not None:
-                allowed = allowed.allowed(narrowed)
+            allowed = self._tools
+            for each in patterns:
+                allowed = allowed.allowed(each)
             if len(self._sets) > 256:
                 self._sets.clear()
             known = (allowed, [to_spec(tool.manifest) for tool in allowed])
             self._sets[key] = known
         return known
+
+    async def _offered(
+        self, work: Work, settings: AgentSettings, limits: RunLimits
+    ) -> Sequence[ToolSpec]:
+        """The tool by which the run hands work on, where there is somebody to ask."""
+        if not may_delegate(settings, work.spec.get("allowedTools")):
+            return ()
+        circle = await self._circles.of(work, settings, limits)
+        return [spec_of(circle.offered)] if circle.offered else ()
 
     async def _agent(self, agent_id: str, version: int) -> AgentSettings:
         """Versions never change, so they are kept."""
@@ -164,6 +183,13 @@ def _instruction(work: Work) -> str:
         return work.claim.instruction
     named = orjson.dumps(work.inputs, option=orjson.OPT_INDENT_2).decode()
     return f"{work.claim.instruction}\n\nInputs:\n{named}"
+
+
+def granted(work: Work, settings: AgentSettings) -> list[Sequence[str]]:
+    """Lists of patterns that a tool must fit: the agent's, the run's, those of runs above."""
+    narrowed = work.spec.get("allowedTools")
+    own = [settings.allowed_tools, *([] if narrowed is None else [narrowed])]
+    return [*own, *Bounds.read(work.claim.bounds).tools]
 
 
 def narrowed_limits(limits: RunLimits, given: Mapping[str, Any]) -> RunLimits:

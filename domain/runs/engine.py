@@ -119,7 +119,7 @@ class RunEngine:
         work.count_call()
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
-        usage = work.usage.as_json()
+        usage = work.total_usage.as_json()
         data = {"status": RunStatus.CANCELLED, "output": work.partial, "usage": usage}
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         end = RunEnd(status=RunStatus.CANCELLED, output=work.partial, reason=reason)
@@ -216,7 +216,7 @@ class RunEngine:
         choice, asking = turn.choice, work.asking
         if asking is None or not choice.move_on(failure):
             raise RunFailedError(choice.final(failure), of_step=failure)
-        await self._limits.check_spent(work, turn, failure)
+        self._limits.check_spent(work, turn, failure)
         drafts = await self._journal.settled(work)
         drafts.append(self._usage_event(work))
         choice.tries += asking.tries
@@ -267,7 +267,7 @@ class RunEngine:
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         drafts.append(self._usage_event(work))
-        usage = work.usage.as_json()
+        usage = work.total_usage.as_json()
         data = {"status": RunStatus.SUCCEEDED, "output": answer.text, "usage": usage}
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         statements = [end_model_step(step.id, answer, now_us)]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.ports import Clock
+from domain.runs.children import Children
+from domain.runs.state import StepKind
 from domain.runs.steps import STEP_COLUMNS
 from domain.runs.work import CLAIM_COLUMNS, Claim, Work
 
@@ -64,6 +66,7 @@ class LeaseOffice:
 
     def __init__(self, database: Database, clock: Clock, *, owner: str, lease_s: float) -> None:
         self._database = database
+        self._children = Children(database)
         self._clock = clock
         self.owner = owner
         self.lease_us = int(lease_s * 1_000_000)
@@ -120,6 +123,8 @@ class LeaseOffice:
             return None
         past = [PastStep(*row) for row in steps]
         work = Work(Claim(*claims[0]), seq=seqs[0][0], position=past[-1].position if past else 0)
+        if any(step.kind == StepKind.DELEGATION for step in past):
+            work.below = (await self._children.family(run_id)).used
         return Claimed(work=work, past=past, orders=[_order(row) for row in orders])
 
     async def renew(self, run_ids: Sequence[str]) -> dict[str, int]:

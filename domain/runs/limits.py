@@ -15,16 +15,13 @@ from domain.kernel.ports import Clock
 from domain.models.prices import dollars
 from domain.runs.context import Turn
 from domain.runs.failures import RunFailedError
-from domain.runs.family import used_below
 from domain.runs.journal import Journal
 from domain.runs.limit_rules import ASKING, Ahead, LimitRules, Reached
 from domain.runs.loops import loop_of
 from domain.runs.state import EventType, RunErrorCode, RunStatus
 from domain.runs.steps import StepStart
-from domain.runs.usage import summed
 from domain.runs.work import RunFailure, RunUsage, Work
 
-DELEGATE = "delegate"
 MARK = """
 INSERT INTO limit_mark (rule_id, window_start, run_id, workspace_id, created_at)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING rule_id
@@ -57,7 +54,7 @@ class StepLimits:
         if loop is not None:
             failure = RunFailure(code=RunErrorCode.LOOP_DETECTED, message=loop)
             raise RunFailedError(failure)
-        await self.check_spent(work, turn)
+        self.check_spent(work, turn)
         reached = await self._rules.reached(work, step, ASKING)
         if not reached:
             return None
@@ -71,7 +68,7 @@ class StepLimits:
         self, work: Work, turn: Turn, step: StepStart, calls: int
     ) -> Hold | None:
         """Check a run whose model asks for so many calls. Raises RunFailedError."""
-        await self.check_spent(work, turn)
+        self.check_spent(work, turn)
         limits, asking = turn.limits, work.asking
         if limits.max_cost_usd is not None and asking is not None and asking.cost is None:
             _fail(
@@ -88,15 +85,13 @@ class StepLimits:
         reached = await self._rules.reached(work, step, ahead)
         return await self._obeyed(work, reached) if reached else None
 
-    async def check_spent(self, work: Work, turn: Turn, of_step: RunFailure | None = None) -> None:
+    @staticmethod
+    def check_spent(work: Work, turn: Turn, of_step: RunFailure | None = None) -> None:
         """End a run whose tokens or money are used up, with those it handed work to."""
         limits = turn.limits
         if limits.max_tokens is None and limits.max_cost_usd is None:
             return
-        used = work.usage
-        if any(spec.name == DELEGATE for spec in turn.specs):
-            used = summed([used, await used_below(self._database, work.run_id)])
-        message = _overspent(limits, used)
+        message = _overspent(limits, work.total_usage)
         if message is not None:
             failure = RunFailure(code=RunErrorCode.LIMIT_REACHED, message=message)
             raise RunFailedError(failure, of_step=of_step)

@@ -151,6 +151,8 @@ class Work:
             claim.cost_pico_usd,
             bool(claim.cost_known),
         )
+        self.below = RunUsage()
+        """What the runs below it used, as far as it has looked."""
         self.offline = bool(claim.offline) or claim.model_calls == 0
         self.ending = False
         """True once a write begins that gives the lease back."""
@@ -193,6 +195,11 @@ class Work:
     def partial(self) -> str | None:
         """What the unfinished model call said, None when nothing."""
         return None if self.asking is None else self.asking.text or None
+
+    @property
+    def total_usage(self) -> RunUsage:
+        """Its own use and that of the runs below it."""
+        return self.usage.plus(self.below)
 
     @property
     def traceparent(self) -> str:
