@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 AgentAt = tuple[str, int]
 """An agent's id and a version of it."""
+StepOf = tuple[str, str]
+"""A run's id and that of a step of it."""
 
 
 class RequestLoaders:
@@ -131,9 +133,9 @@ class RequestLoaders:
         """Step by id."""
         return await self._services.runs.step(self._principal, step_id)
 
-    async def delegated_run(self, step_id: str) -> RunRow | None:
-        """Run that a step handed its work to."""
-        return await self._delegated.load(step_id)
+    async def delegated_run(self, run_id: str, step_id: str) -> RunRow | None:
+        """Run that a step of a run handed its work to."""
+        return await self._delegated.load((run_id, step_id))
 
     async def active_run(self, conversation_id: str) -> RunRow | None:
         """Run at work on a conversation."""
@@ -236,8 +238,8 @@ class RequestLoaders:
     async def _fetch_runs(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.by_ids(self._principal, ids)
 
-    async def _fetch_delegated(self, step_ids: Sequence[str]) -> Mapping[str, RunRow]:
-        return await self._services.runs.by_steps(self._principal, step_ids)
+    async def _fetch_delegated(self, keys: Sequence[StepOf]) -> Mapping[StepOf, RunRow]:
+        return await self._services.runs.by_steps(self._principal, keys)
 
     async def _fetch_active(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.active_of(self._principal, ids)

@@ -102,8 +102,8 @@ class Loaders(Protocol):
         """Step by id."""
         ...
 
-    async def delegated_run(self, step_id: str) -> RunRow | None:
-        """Run that a step handed its work to."""
+    async def delegated_run(self, run_id: str, step_id: str) -> RunRow | None:
+        """Run that a step of a run handed its work to."""
         ...
 
     async def active_run(self, conversation_id: str) -> RunRow | None:

@@ -233,22 +233,22 @@ class ToolCallStep(RunStep):
 class DelegationStep(RunStep):
     """Hand-over of work to another agent."""
 
-    raw_id: Private[str]
+    row: Private[RunStepRow]
 
     @classmethod
     def of(cls, row: RunStepRow) -> Self:
         """Show a row of a delegation."""
-        return cls(**_common(row), raw_id=row.id)
+        return cls(**_common(row), row=row)
 
     @field(description="Run that does the work.")
     async def child(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")]:
         """Load it."""
         from schema.runs import Run
 
-        row = await info.context.loaders.delegated_run(self.raw_id)
-        if row is None:
+        child = await info.context.loaders.delegated_run(self.row.run_id, self.row.id)
+        if child is None:
             raise NotFound(Kind.RUN.noun, self.id)
-        return Run.of(row)
+        return Run.of(child)
 
 
 @api_type

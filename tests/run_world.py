@@ -234,6 +234,12 @@ class RunWorld:
         )
         await self.database.write([Statement(sql, values)])
 
+    async def taint(self, run_id: str) -> None:
+        """Make it look as if the run had read untrusted text."""
+        await self.database.write(
+            [Statement("UPDATE run SET tainted = TRUE WHERE id = $1", (run_id,))]
+        )
+
     async def row(self, run_id: str) -> RunRow:
         """The run as it is now."""
         return await RunRow.get(id=run_id, using_db=self.database.reader)

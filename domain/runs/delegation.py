@@ -181,11 +181,11 @@ class ChildRuns:
         """What the run has left to give: its children's use and promises are taken off."""
         limits, used, now_us = turn.limits, work.usage, self._clock.now_us()
         family = await self._children.family(work.run_id)
-        spent_us = now_us - work.claim.started_at - work.waited_us(now_us)
+        left_us = work.deadline_us(limits.max_seconds, now_us) - now_us
         spent_tokens = used.input_tokens + used.output_tokens + family.tokens
         most_cost = limits.max_cost_usd
         return Rest(
-            seconds=int(limits.max_seconds - spent_us / 1_000_000),
+            seconds=min(left_us // 1_000_000, limits.max_seconds),
             tokens=None if limits.max_tokens is None else limits.max_tokens - spent_tokens,
             cost=None if most_cost is None else pico(most_cost) - used.cost_pico_usd - family.cost,
         )

@@ -13,7 +13,7 @@ from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page, PageRequest, paginate
 from domain.kernel.rows import fetch_rows
 from domain.runs.rows import RunRow, RunStepRow
-from domain.runs.state import RunStatus
+from domain.runs.state import RunStatus, StepKind
 from domain.runs.work import RunUsage
 
 
@@ -122,12 +122,19 @@ class RunQueries:
         rows = await self._told(await self._runs(principal).filter(id__in=list(run_ids)))
         return {row.id: row for row in rows}
 
-    async def by_steps(self, principal: Principal, step_ids: Sequence[str]) -> dict[str, RunRow]:
-        """Return the runs that steps delegated to, by the id of the step."""
-        rows = await self._told(
-            await self._runs(principal).filter(parent_call_id__in=list(step_ids))
+    async def by_steps(
+        self, principal: Principal, steps: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], RunRow]:
+        """Return the runs that steps delegated to, by the ids of the step's run and its own."""
+        narrowed = self._runs(principal).filter(
+            parent_run_id__in=[run_id for run_id, _ in steps],
+            parent_call_id__in=[step_id for _, step_id in steps],
         )
-        return {row.parent_call_id: row for row in rows if row.parent_call_id is not None}
+        return {
+            (row.parent_run_id, row.parent_call_id): row
+            for row in await self._told(await narrowed)
+            if row.parent_run_id is not None and row.parent_call_id is not None
+        }
 
     async def runs(
         self, principal: Principal, narrowing: RunFilter, order: RunOrder, page: PageRequest
@@ -160,19 +167,42 @@ class RunQueries:
         """List what a run did, in order."""
         principal.needs(Scope.RUNS_READ)
         rows = RunStepRow.filter(workspace_id=principal.workspace_id, run_id=run_id)
-        return await paginate(
+        found = await paginate(
             rows.using_db(self._database.reader),
             sort=("position", "id"),
             descending=False,
             request=page,
             database=self._database,
         )
+        await self._named(found.items)
+        return found
 
     async def step(self, principal: Principal, step_id: str) -> RunStepRow | None:
         """Return one step of a run of the workspace."""
         principal.needs(Scope.RUNS_READ)
         rows = RunStepRow.filter(workspace_id=principal.workspace_id, id=step_id)
-        return await rows.using_db(self._database.reader).first()
+        row = await rows.using_db(self._database.reader).first()
+        if row is not None:
+            await self._named([row])
+        return row
+
+    async def _named(self, steps: Sequence[RunStepRow]) -> None:
+        """Call a delegation that began no run, or has not yet, the call of a tool that it is.
+
+        The steps are of one run.
+        """
+        handed_on = [step for step in steps if step.kind == StepKind.DELEGATION]
+        if not handed_on:
+            return
+        sql = (
+            "SELECT parent_call_id FROM run WHERE parent_run_id = $1"
+            f" AND parent_call_id IN ({placeholders(2, len(handed_on))})"
+        )
+        ids = [step.id for step in handed_on]
+        begun = {row[0] for row in await self._database.fetch(sql, handed_on[0].run_id, *ids)}
+        for step in handed_on:
+            if step.id not in begun:
+                step.kind = StepKind.TOOL_CALL
 
     async def active_of(
         self, principal: Principal, conversation_ids: Sequence[str]
