@@ -150,7 +150,7 @@ class AgentService(AgentQueries):
             settings = validated(AgentSettings, merged(row.settings, values))
             self._check_models(settings, values)
             if "delegateIds" in values:
-                await self._check_delegates(principal, settings)
+                await self._check_delegates(principal, settings, own=agent_id)
             if "behaviorProfileId" in values:
                 await check_profile(self._database, principal.workspace_id, settings)
             if await self._save_over(principal, row, settings, note, action="agent.updated"):
@@ -302,8 +302,14 @@ class AgentService(AgentQueries):
         if self._models is not None:
             check_models(self._models, settings, values)
 
-    async def _check_delegates(self, principal: Principal, settings: AgentSettings) -> None:
+    async def _check_delegates(
+        self, principal: Principal, settings: AgentSettings, *, own: str | None = None
+    ) -> None:
         wanted = settings.delegate_ids
+        if own in wanted:
+            path = f"delegateIds.{wanted.index(own)}"
+            message = "An agent cannot hand work to itself; leave it out."
+            raise ValidationFailed.of(path, message)
         rows = self._rows(principal.workspace_id).filter(id__in=wanted)
         known = {row.id for row in await rows}
         for place, ident in enumerate(wanted):
