@@ -46,6 +46,8 @@ from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.limit_rules import LimitRules
 from domain.runs.limits import StepLimits
+from domain.runs.line import ConversationLine
+from domain.runs.memory_use import run_memory
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
 from domain.runs.retention import EventRetention
@@ -53,6 +55,7 @@ from domain.runs.rulings import OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
+from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
@@ -255,6 +258,9 @@ class _Services:
         )
 
     async def _memory_policy(self, context: ToolContext) -> MemoryPolicy:
+        own = await run_memory(self._database, context.workspace_id, context.run_id)
+        if own is not None:
+            return own
         return await self.agents.memory_policy(context.workspace_id, context.agent_id)
 
     def runner(self) -> Runner:
@@ -275,6 +281,7 @@ class _Services:
 
     def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         tokens = TokenWriter(self._database, self.store, self._clock, lost=lost)
+        line = ConversationLine(self._database, self.hint, clock=self._clock, ids=self._ids)
         journal = Journal(
             self._database,
             self.store,
@@ -283,10 +290,12 @@ class _Services:
             endings=[
                 FamilyEnding(self._database, self._ids, self.hint),
                 OccurrenceEnding(self._ids, self._wake_scheduler),
+                line,
             ],
         )
         calls = CallRunner(self._clock, self._ids, self.audit)
-        stepper = Stepper(journal, self._clock, self._ids)
+        steering = Steering(self._database, self.conversations, self._clock)
+        stepper = Stepper(journal, self._clock, self._ids, steering=steering, line=line)
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
             asker=Asker(Guidance(self._database, self._clock), journal, tokens, self._clock),

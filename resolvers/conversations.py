@@ -13,6 +13,7 @@ from resolvers.outcomes import answers
 from resolvers.services import Info
 from schema.access import Scope
 from schema.conversations import (
+    BranchConversationInput,
     Conversation,
     ConversationConnection,
     ConversationFilter,
@@ -31,6 +32,10 @@ from schema.relay import Paged, TimeOrder
 CreateConversationResult: TypeAlias = Annotated[
     ConversationSuccess | ValidationFailed | NotFound | Forbidden | QuotaExceeded,
     strawberry.union("CreateConversationResult", description="Outcome of createConversation."),
+]
+BranchConversationResult: TypeAlias = Annotated[
+    ConversationSuccess | NotFound | Forbidden | QuotaExceeded,
+    strawberry.union("BranchConversationResult", description="Outcome of branchConversation."),
 ]
 UpdateConversationResult: TypeAlias = Annotated[
     ConversationSuccess | ValidationFailed | NotFound | Forbidden,
@@ -128,6 +133,26 @@ class ConversationsMutation:
         conversation_id = values.pop("conversationId")
         service, principal = info.context.services.conversations, info.context.principal
         row = await service.update(principal, conversation_id, values)
+        return ConversationSuccess(conversation=Conversation.of(row))
+
+    @strawberry.mutation(
+        description="Copies a conversation up to one message.",
+        directives=needs(Scope.RUNS_EXECUTE),
+    )
+    @answers
+    async def branch_conversation(
+        self,
+        info: Info,
+        given: Annotated[
+            BranchConversationInput,
+            strawberry.argument(name="input", description="What to act on, and how."),
+        ],
+    ) -> BranchConversationResult:
+        """Copy it."""
+        values = values_of(given)
+        row = await info.context.services.conversations.branch(
+            info.context.principal, values["messageId"], values.get("title")
+        )
         return ConversationSuccess(conversation=Conversation.of(row))
 
     @strawberry.mutation(

@@ -11,6 +11,7 @@ from resolvers.behavior import BehaviorMutation, BehaviorQuery
 from resolvers.conversations import ConversationsMutation, ConversationsQuery
 from resolvers.events import EventsSubscription
 from resolvers.memory import MemoryMutation, MemoryQuery, MemorySubscription
+from resolvers.run_control import RunControlMutation
 from resolvers.runs import RunsMutation, RunsQuery, RunsSubscription
 from resolvers.server import ServerQuery
 from resolvers.tasks import TasksMutation, TasksQuery, TasksSubscription
@@ -47,6 +48,7 @@ class Mutation(
     BehaviorMutation,
     ConversationsMutation,
     MemoryMutation,
+    RunControlMutation,
     RunsMutation,
     TasksMutation,
 ):

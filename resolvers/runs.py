@@ -1,4 +1,4 @@
-"""Runs: found, started, stopped and watched."""
+"""Runs: found, started and watched."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -26,7 +26,7 @@ from schema.events import RunStreamItem, TokenChunk
 from schema.ids import Kind, decode_id
 from schema.inputs import values_of
 from schema.relay import Paged
-from schema.run_inputs import CancelRunInput, ExecuteAgentInput, RunOrder
+from schema.run_inputs import ExecuteAgentInput, RunOrder
 from schema.runs import Run, RunConnection, RunFilter, RunSuccess, run_filter
 
 ExecuteAgentResult: TypeAlias = Annotated[
@@ -38,10 +38,6 @@ ExecuteAgentResult: TypeAlias = Annotated[
     | QuotaExceeded
     | ProviderUnavailable,
     strawberry.union("ExecuteAgentResult", description="Outcome of executeAgent."),
-]
-CancelRunResult: TypeAlias = Annotated[
-    RunSuccess | NotFound | Conflict | Forbidden,
-    strawberry.union("CancelRunResult", description="Outcome of cancelRun."),
 ]
 
 
@@ -100,26 +96,6 @@ class RunsMutation:
         context = info.context
         done = await context.services.runs.execute(context.principal, values_of(given))
         return RunSuccess(run=Run.of(done.row), replayed=done.replayed)
-
-    @strawberry.mutation(
-        description="Stops a run and all runs below it; partial output is kept.",
-        directives=needs(Scope.RUNS_EXECUTE),
-    )
-    @answers
-    async def cancel_run(
-        self,
-        info: Info,
-        given: Annotated[
-            CancelRunInput,
-            strawberry.argument(name="input", description="What to act on, and how."),
-        ],
-    ) -> CancelRunResult:
-        """Order it to stop."""
-        values = values_of(given)
-        row = await info.context.services.runs.cancel(
-            info.context.principal, values["runId"], values.get("reason")
-        )
-        return RunSuccess(run=Run.of(row), replayed=False)
 
 
 @api_type

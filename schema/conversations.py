@@ -146,6 +146,14 @@ class Conversation(Node):
         row = await info.context.loaders.active_run(self.row.id)
         return None if row is None else Run.of(row)
 
+    @field(description="Message it was branched from; null for a conversation of its own.")
+    async def branched_from(self, info: Info) -> Message | None:
+        """Load it."""
+        if self.row.branched_from_id is None:
+            return None
+        row = await info.context.loaders.message(self.row.branched_from_id)
+        return None if row is None else Message.of(row)
+
 
 @api_type
 class ConversationEdge(Edge[Conversation]):
@@ -227,3 +235,13 @@ class DeleteConversationInput:
     conversation_id: ID = field(
         description="The conversation.", metadata=refers_to(Kind.CONVERSATION)
     )
+
+
+@api_input
+class BranchConversationInput:
+    """Copy of a conversation up to one message."""
+
+    message_id: ID = field(
+        description="Last message to take over.", metadata=refers_to(Kind.MESSAGE)
+    )
+    title: str | None = field(description="Title of the branch; absent derives it.", default=UNSET)

@@ -38,6 +38,7 @@ from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.limit_rules import LimitRules
 from domain.runs.limits import StepLimits
+from domain.runs.line import ConversationLine
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB
 from domain.runs.rows import RunRow, RunStepRow
@@ -45,6 +46,7 @@ from domain.runs.rulings import CallGate, OpenGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
+from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
@@ -126,10 +128,12 @@ class RunWorld:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
         family = FamilyEnding(self.database, self.ids, self.hint)
-        endings = [family, *self.endings]
+        line = ConversationLine(self.database, self.hint, clock=self.clock, ids=self.ids)
+        endings = [family, *self.endings, line]
         journal = Journal(self.database, self.store, tokens, self.clock, endings=endings)
         calls = CallRunner(self.clock, self.ids, self.audit())
-        stepper = Stepper(journal, self.clock, self.ids)
+        steering = Steering(self.database, self.conversations, self.clock)
+        stepper = Stepper(journal, self.clock, self.ids, steering=steering, line=line)
         engine = RunEngine(
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), self.tools(self.effects)

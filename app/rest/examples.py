@@ -64,7 +64,7 @@ RUN_CANCELLED: Json = {
     "statusReason": "No longer needed",
     "output": "calculate",
 }
-RUN_CANCELLING: Json = {**RUN_CANCELLED, "status": "RUNNING", "finishedAt": None}
+RUN_CANCELLING: Json = {**RUN_CANCELLED, "status": "CANCELLING", "finishedAt": None}
 
 INDEX: Json = {
     "openapi": "/api/v1/openapi.yaml",

@@ -93,7 +93,8 @@ async def follow(call: Call) -> Outcome:
 async def cancel(call: Call) -> Outcome:
     """Order a run to stop."""
     run_id, spec = call.ident(Kind.RUN), validated(CancelSpec, call.values)
-    return _answer(await call.services.runs.cancel(call.principal, run_id, spec.reason))
+    done = await call.services.runs.stop(call.principal, run_id, spec.reason)
+    return _answer(done.row)
 
 
 def _answer(row: RunRow, *, more: Sequence[tuple[bytes, bytes]] = ()) -> Answer:

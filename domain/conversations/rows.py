@@ -15,12 +15,14 @@ class ConversationRow(BaseRow):
         title: str
         agent_id: str | None
         metadata: dict[str, Any]
+        branched_from_id: str | None
         updated_at: int
     else:
         workspace_id = id_field()
         title = fields.TextField()
         agent_id = id_field(null=True)
         metadata = json_field()
+        branched_from_id = id_field(null=True)
         updated_at = moment_field()
 
     class Meta(BaseRow.Meta):

@@ -1,4 +1,4 @@
-"""Conversations: started, changed, deleted while idle, and added to by runs."""
+"""Conversations: started, branched, changed, deleted while idle, and added to by runs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
+from domain.conversations.branching import MessageCopies, title_of_branch
 from domain.conversations.messages import (
     MessageRole,
     NewMessage,
@@ -30,7 +31,10 @@ _LOCK = "SELECT id FROM conversation WHERE id = $1 AND workspace_id = $2 FOR UPD
 _DELETE = """
 DELETE FROM conversation
 WHERE id = $1 AND workspace_id = $2
-  AND NOT EXISTS (SELECT 1 FROM run WHERE conversation_id = $1 AND holds_conversation)
+  AND NOT EXISTS (
+      SELECT 1 FROM run
+      WHERE conversation_id = $1 AND (holds_conversation OR line_at IS NOT NULL)
+  )
 RETURNING id
 """
 _START = """
@@ -115,6 +119,44 @@ class ConversationService(ConversationQueries):
             else:
                 return conversation_id
 
+    async def branch(
+        self, principal: Principal, message_id: str, title: str | None
+    ) -> ConversationRow:
+        """Copy a conversation up to one message, and leave it as it is.
+
+        Raises ValidationFailed for the title and NotFound for the message.
+        """
+        principal.needs(Scope.RUNS_EXECUTE)
+        asked = validated(ConversationSettings, {"title": title or ""})
+        message = await self._messages(principal).filter(id=message_id).first()
+        if message is None:
+            raise NotFound("message", message_id, path=["messageId"])
+        source = await self._found(principal, message.conversation_id)
+        now_us = self._clock.now_us()
+        row = ConversationRow(
+            id=self._ids(),
+            workspace_id=principal.workspace_id,
+            title=asked.title or title_of_branch(source.title),
+            agent_id=source.agent_id,
+            metadata=source.metadata,
+            branched_from_id=message_id,
+            created_at=now_us,
+            updated_at=now_us,
+        )
+        copies = await self._copies(source.id, upto=message_id, into=row.id)
+        detail = {"title": row.title, "branchedFrom": message_id, "messages": copies.count}
+        async with self._database.transaction() as tx:
+            await row.save(using_db=tx.client, force_create=True)
+            await tx.run(copies.statements)
+            await tx.run(self._line(principal, "conversation.branched", row.id, detail))
+        return row
+
+    async def _copies(self, source_id: str, *, upto: str, into: str) -> MessageCopies:
+        """Messages are never changed, so they are named before the write."""
+        sql = "SELECT id FROM message WHERE conversation_id = $1 AND id <= $2 ORDER BY id"
+        found = [row[0] for row in await self._database.fetch(sql, source_id, upto)]
+        return MessageCopies.of(found, into=into, ids=self._ids)
+
     def start_statement(
         self, workspace_id: str, conversation_id: str, *, title: str, agent_id: str | None
     ) -> Statement:
@@ -183,11 +225,15 @@ class ConversationService(ConversationQueries):
             raise NotFound("agent", agent_id, path=["agentId"])
 
     async def _check_idle(self, conversation_id: str) -> None:
-        sql = "SELECT id FROM run WHERE conversation_id = $1 AND holds_conversation"
+        sql = (
+            "SELECT id FROM run WHERE conversation_id = $1"
+            " AND (holds_conversation OR line_at IS NOT NULL) ORDER BY line_at IS NOT NULL, id"
+        )
         rows = await self._database.fetch(sql, conversation_id)
         if rows:
             raise Conflict(
-                "A run is at work on the conversation; cancel it or wait for its end.",
+                "A run is at work on the conversation or waits for it; cancel it or wait for its"
+                " end.",
                 code=ErrorCode.CONVERSATION_BUSY,
                 path=["conversationId"],
                 conflicting=ObjectRef(kind="Run", id=rows[0][0]),

@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 
 from domain.kernel.database import Database, Statement
-from domain.runs.state import RunStatus
+from domain.runs.state import RunStatus, WaitsFor
 from domain.runs.work import CLAIM_COLUMNS, dumps
 
-INSERT = """
+COLUMNS = """
 INSERT INTO run (id, workspace_id, agent_id, agent_version, conversation_id, holds_conversation,
     root_run_id, status, instruction, inputs, spec, priority, metadata, trace_id, span_id,
     created_by, created_at, started_at, due_at, lease_owner, lease_until, fence, task_id,
-    occurrence_id)
-VALUES ($1, $2, $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-    {lease}, $21, $22, $23)
+    occurrence_id, retry_of, line_at, waits_for, bounds, tainted, behavior_pin)
+"""
+VALUES = """
+$1, $2, $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    {lease}, $21, $22, $23, $24, $25, $26, $27, $28, $29
+"""
+FREE = "NOT EXISTS (SELECT 1 FROM run WHERE conversation_id = $5 AND holds_conversation)"
+ENDING = """
 ON CONFLICT DO NOTHING
 RETURNING {columns}
 """
@@ -42,19 +47,27 @@ class NewRun:
     occurrence_id: str | None = None
     owner: str | None = None
     lease_us: int = 0
+    line_at: int | None = None
+    """Its place in the line for its conversation, which it does not hold yet."""
+    retry_of: str | None = None
+    bounds: object = None
+    tainted: bool = False
+    behavior_pin: object = None
 
 
 def insert_run(database: Database, new: NewRun) -> Statement:
     """Insert the run; matches nothing when its conversation is held by another."""
-    inline = new.owner is not None
-    lease = f"{database.now_sql(24)} + $20" if inline else "$20"
+    inline, in_line = new.owner is not None, new.line_at is not None
+    takes = new.conversation_id is not None and not in_line
+    values = VALUES.format(lease=f"{database.now_sql(30)} + $20" if inline else "$20")
+    given = f"SELECT {values} WHERE {FREE}" if takes else f"VALUES ({values})"
     args = (
         new.id,
         new.workspace_id,
         new.agent_id,
         new.agent_version,
         new.conversation_id,
-        new.conversation_id is not None,
+        takes,
         RunStatus.RUNNING if inline else RunStatus.QUEUED,
         new.instruction,
         dumps(new.inputs),
@@ -66,12 +79,19 @@ def insert_run(database: Database, new: NewRun) -> Statement:
         new.created_by,
         new.created_at,
         new.created_at if inline else None,
-        None if inline else new.due_at or new.created_at,
+        None if inline or in_line else new.due_at or new.created_at,
         new.owner,
         new.lease_us if inline else None,
         1 if inline else 0,
         new.task_id,
         new.occurrence_id,
+        new.retry_of,
+        new.line_at,
+        WaitsFor.CONVERSATION if in_line else None,
+        None if new.bounds is None else dumps(new.bounds),
+        new.tainted,
+        None if new.behavior_pin is None else dumps(new.behavior_pin),
         *((new.created_at,) if inline else ()),
     )
-    return Statement(INSERT.format(lease=lease, columns=CLAIM_COLUMNS), args, must_match=True)
+    sql = COLUMNS + given + ENDING.format(columns=CLAIM_COLUMNS)
+    return Statement(sql, args, must_match=True)

@@ -21,6 +21,7 @@ from domain.runs.failures import RunFailedError
 from domain.runs.lease import PastStep
 from domain.runs.recovery import ANSWERED
 from domain.runs.state import RunErrorCode, StepKind, StepStatus
+from domain.runs.steering import SeenSteer, seen_steers
 from domain.runs.work import RunFailure, Work
 from domain.tools.manifest import to_spec
 from domain.tools.registry import ToolRegistry
@@ -30,6 +31,14 @@ ToolSetKey = tuple[tuple[tuple[str, ...], ...], int]
 DONE_CALLS = frozenset(
     {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.DENIED, StepStatus.REUSED}
 )
+_TRIES = """
+WITH RECURSIVE tries (id, retry_of) AS (
+    SELECT id, retry_of FROM run WHERE id = $1
+    UNION ALL
+    SELECT run.id, run.retry_of FROM run JOIN tries ON run.id = tries.retry_of
+)
+SELECT id FROM tries
+"""
 HISTORY_TOKENS = 16_000
 """Most tokens of earlier messages put before the model."""
 
@@ -51,11 +60,15 @@ class Turn:
     messages: list[ChatMessage] = field(default_factory=list[ChatMessage])
     batch: dict[int, ChatMessage] = field(default_factory=dict[int, ChatMessage])
     """Results of the last answer's calls so far, by the position of their steps."""
+    told: list[ChatMessage] = field(default_factory=list[ChatMessage])
+    """What the run was told after them."""
 
     def close_batch(self) -> None:
         """All calls of the last answer are done: the model reads their results in order."""
         self.messages += [self.batch[position] for position in sorted(self.batch)]
+        self.messages += self.told
         self.batch.clear()
+        self.told.clear()
 
 
 class ContextBuilder:
@@ -84,7 +97,9 @@ class ContextBuilder:
         messages = [ChatMessage(role="system", content=settings.instructions)]
         messages += await self._history(work)
         messages.append(ChatMessage(role="user", content=_instruction(work)))
-        done, batch = replayed(past)
+        again = past or work.claim.retry_of is not None
+        told = await seen_steers(self._database, work.run_id) if again else []
+        done, batch = replayed(past, told)
         messages += done
         limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
@@ -97,6 +112,7 @@ class ContextBuilder:
             limits=limits,
             messages=messages if settings.instructions else messages[1:],
             batch=batch,
+            told=[steer.message() for steer in told],
         )
 
     def price_of(self, provider: str, name: str) -> Price | None:
@@ -168,14 +184,21 @@ class ContextBuilder:
         conversation_id = work.claim.conversation_id
         if conversation_id is None:
             return []
+        own = await self._tries(work)
         rows = await self._conversations.history(conversation_id, limit_tokens=HISTORY_TOKENS)
         return [
             ChatMessage(
                 role="assistant" if row.role == "ASSISTANT" else "user", content=row.content
             )
             for row in rows
-            if row.run_id != work.run_id
+            if row.run_id not in own
         ]
+
+    async def _tries(self, work: Work) -> set[str | None]:
+        """The run and those that it tries again: what they said is not of the past."""
+        if work.claim.retry_of is None:
+            return {work.run_id}
+        return {row[0] for row in await self._database.fetch(_TRIES, work.run_id)}
 
 
 def _instruction(work: Work) -> str:
@@ -203,10 +226,13 @@ def narrowed_limits(limits: RunLimits, given: Mapping[str, Any]) -> RunLimits:
     return limits.model_copy(update=changes)
 
 
-def replayed(past: Sequence[PastStep]) -> tuple[list[ChatMessage], dict[int, ChatMessage]]:
+def replayed(
+    past: Sequence[PastStep], told: list[SeenSteer]
+) -> tuple[list[ChatMessage], dict[int, ChatMessage]]:
     """Turn recorded steps back into the messages that they were.
 
-    Results of the last answer, whose other calls may be open, come apart, by position.
+    Results of the last answer, whose other calls may be open, come apart, by position. What the
+    run was told comes before the step that saw it first; what is left of `told` comes last.
     """
     messages: list[ChatMessage] = []
     batch: dict[int, ChatMessage] = {}
@@ -217,6 +243,8 @@ def replayed(past: Sequence[PastStep]) -> tuple[list[ChatMessage], dict[int, Cha
         elif step.status in ANSWERED:
             messages += batch.values()
             batch = {}
+            while told and told[0].position <= step.position:
+                messages.append(told.pop(0).message())
             messages.append(_answer_message(step))
     return messages, batch
 

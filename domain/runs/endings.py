@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.events.records import EventDraft
-from domain.kernel.database import Statement
+from domain.kernel.database import Row, Statement
 from domain.runs.state import RunStatus
 from domain.runs.work import RunFailure, Work
 
@@ -33,6 +33,8 @@ class EndWrites:
     statements: Sequence[Statement]
     drafts: Sequence[EventDraft]
     committed: Callable[[], None]
+    answered: Callable[[Sequence[Sequence[Row]]], None] | None = None
+    """Called after it too, with the rows of each of the statements."""
 
 
 class Ending(Protocol):

@@ -23,7 +23,7 @@ from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder, Turn, calls_of
 from domain.runs.endings import RunEnd
 from domain.runs.failures import RunFailedError, failure_of
-from domain.runs.journal import Journal, LeaseLostError
+from domain.runs.journal import Journal, LeaseLostError, OvertakenError
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.limits import StepLimits, out_of_time, rest_s
 from domain.runs.messages import EndMessages
@@ -84,6 +84,8 @@ class RunEngine:
                     RunErrorCode.WORKER_LOST,
                     f"The run lost its worker {work.claim.losses} times and is not tried again.",
                 )
+            if work.claim.line_at is not None:
+                return await self._stepper.stand_in_line(work)
             turn = await self._contexts.build(work, past)
             async with asyncio.timeout(rest_s(work, turn.limits, self._clock.now_us())):
                 await self._loop(work, turn, past, first)
@@ -136,17 +138,16 @@ class RunEngine:
             if answer.calls:
                 step = await self._act(work, turn, step, answer)
             else:
-                step = await self._finish(work, step, answer)
+                step = await self._finish(work, turn, step, answer)
 
     async def _is_held(self, work: Work, turn: Turn, step: StepStart) -> bool:
         """Park a run that a rule wants held; its model was not asked, so there is no step of it."""
         hold = await self._limits.before_asking(work, turn, step)
         if hold is None:
             return False
-        work.pause = PauseWish(reason=hold.reason)
+        work.pause = PauseWish(reason=hold.reason, is_ordered=False)
         unasked = Statement("DELETE FROM run_step WHERE id = $1", (step.id,))
-        await self._stepper.hold(work, [unasked, *hold.statements], [])
-        return True
+        return await self._stepper.is_held(work, [unasked, *hold.statements], [])
 
     async def _resume(self, work: Work, turn: Turn, found: Recovery) -> StepStart | None:
         """Say that the run begins, again where it began before, and find its next step."""
@@ -159,8 +160,7 @@ class RunEngine:
             statements.append(self._void(work, found.voided.id))
             work.keep_text()
             drafts.append(self._retrying(work, turn, found.voided.id))
-        if work.pause is not None:
-            await self._stepper.hold(work, statements, drafts)
+        if await self._stepper.is_held(work, statements, drafts):
             return None
         if found.open_calls:
             starts = self._calls.reopened(work, found.open_calls)
@@ -168,7 +168,7 @@ class RunEngine:
                 work, turn, starts, statements=statements, drafts=drafts
             )
         if found.unbegun is not None:
-            calls = calls_of(found.unbegun.calls)
+            calls = calls_of(found.unbegun.calls)[found.begun :]
             return await self._settler.begin(
                 work, turn, calls, statements=statements, drafts=drafts
             )
@@ -243,26 +243,35 @@ class RunEngine:
         usage = work.usage.as_json()
         return work.draft(EventType.USAGE_UPDATED, {"usage": usage}, self._clock.now_us())
 
+    async def _bounded(
+        self, work: Work, turn: Turn, step: StepStart, calls: int
+    ) -> Sequence[Statement]:
+        """Check the bounds before calls; what is written where a rule wants the run held."""
+        hold = await self._limits.before_calls(work, turn, step, calls)
+        if hold is None:
+            return ()
+        work.pause = PauseWish(reason=hold.reason, is_ordered=False)
+        return hold.statements
+
     async def _act(
         self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer
     ) -> StepStart | None:
         """Journal the answer and the start of its calls in one commit, then run them."""
-        hold = await self._limits.before_calls(work, turn, step, len(answer.calls))
+        held = await self._bounded(work, turn, step, len(answer.calls))
         drafts = await self._journal.settled(work)
         drafts.append(self._usage_event(work))
         statements = [end_model_step(step.id, answer, self._clock.now_us())]
         turn.messages.append(self._calls.asked(answer))
-        if hold is not None:
-            work.pause = PauseWish(reason=hold.reason)
-            statements += hold.statements
-        if work.pause is not None:
-            await self._stepper.hold(work, statements, drafts)
+        statements += held
+        if await self._stepper.is_held(work, statements, drafts):
             return None
         return await self._settler.begin(
             work, turn, answer.calls, statements=statements, drafts=drafts
         )
 
-    async def _finish(self, work: Work, step: StepStart, answer: ModelAnswer) -> StepStart | None:
+    async def _finish(
+        self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer
+    ) -> StepStart | None:
         """End the run with its answer; return the next step where it goes on instead."""
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
@@ -273,7 +282,15 @@ class RunEngine:
         statements = [end_model_step(step.id, answer, now_us)]
         statements += self._messages.answer(work, answer.text)
         end = RunEnd(status=RunStatus.SUCCEEDED, output=answer.text)
-        await self._journal.end(work, end, statements, drafts)
+        try:
+            await self._journal.end(work, end, statements, drafts)
+        except OvertakenError:
+            # Somebody told it more at the last moment: the answer was not its last.
+            work.seq, work.is_steered = work.seq - 1, True
+            statements += await self._bounded(work, turn, step, 0)
+            work.keep_text()
+            turn.messages.append(self._calls.asked(answer))
+            return await self._stepper.begin(work, turn, statements, drafts[:-1])
         return None
 
     async def _end_failed(

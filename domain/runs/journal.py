@@ -12,7 +12,8 @@ from domain.kernel.ports import Clock
 from domain.runs.endings import Ending, RunEnd
 from domain.runs.outages import write_at_last
 from domain.runs.parking import ALREADY_OVER, PARK, Parking
-from domain.runs.state import EventType
+from domain.runs.state import EventType, RunStatus
+from domain.runs.steering import NONE_OPEN
 from domain.runs.tokens import TokenWriter
 from domain.runs.work import Work
 
@@ -53,6 +54,10 @@ WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 
 class LeaseLostError(Exception):
     """Somebody else holds the run now; what its old worker says no longer counts."""
+
+
+class OvertakenError(Exception):
+    """What an end or a wait relied on has changed; nothing of it was written."""
 
 
 class Journal:
@@ -106,12 +111,16 @@ class Journal:
         parking: Parking,
         statements: Sequence[Statement],
         drafts: Sequence[EventDraft],
-    ) -> None:
+        *,
+        only_if: Statement | None = None,
+        then: Sequence[Statement] = (),
+    ) -> list[Row]:
         """Write what led to a wait and give the lease back; `work.is_due` when it is over already.
 
-        Raises LeaseLostError.
+        Returns the rows of the last statement of `then`, which follow the wait. Raises
+        LeaseLostError, and OvertakenError when `only_if` matches nothing.
         """
-        work.ending = True
+        before, work.ending = work.seq, True
         now_us = self._clock.now_us()
         told = list(drafts)
         if parking.status is not work.status:
@@ -133,11 +142,18 @@ class Journal:
         batch = [
             Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True),
             *statements,
+            *([] if only_if is None else [only_if]),
             Statement(PARK, values),
             Statement(ALREADY_OVER, (work.run_id, now_us)),
         ]
-        results = await self._write(work, batch, told)
-        work.is_due = bool(results[len(batch) - 1])
+        place = len(batch) - 1
+        try:
+            results = await self._write(work, [*batch, *then], told, only_if)
+        except OvertakenError:
+            work.seq, work.ending = before, False
+            raise
+        work.is_due = bool(results[place])
+        return results[place + len(then)] if then else []
 
     async def end(
         self,
@@ -146,8 +162,11 @@ class Journal:
         statements: Sequence[Statement],
         drafts: Sequence[EventDraft],
     ) -> None:
-        """Write the last step, the last events and the end as one commit."""
-        work.ending = True
+        """Write the last step, the last events and the end as one commit.
+
+        Raises LeaseLostError, and OvertakenError where a run that was done is told more.
+        """
+        before, work.ending = work.seq, True
         now_us = self._clock.now_us()
         fenced = Statement(
             END,
@@ -158,11 +177,24 @@ class Journal:
         told = [ending for ending in endings if ending is not None]
         more = [statement for ending in told for statement in ending.statements]
         later = [draft for ending in told for draft in ending.drafts]
-        closing = self._closing(work, now_us)
-        await self._write(work, [fenced, *statements, *closing, *more], [*drafts, *later])
+        only_if: Statement | None = None
+        if end.status is RunStatus.SUCCEEDED:
+            only_if = Statement(NONE_OPEN, (work.run_id,), must_match=True)
+        first = [fenced, *([] if only_if is None else [only_if]), *statements]
+        first += self._closing(work, now_us)
+        try:
+            results = await self._write(work, [*first, *more], [*drafts, *later], only_if)
+        except OvertakenError:
+            work.seq, work.ending = before, False
+            raise
         work.has_ended = True
+        place = len(first)
         for ending in told:
             ending.committed()
+            upto = place + len(ending.statements)
+            if ending.answered is not None:
+                ending.answered(results[place:upto])
+            place = upto
 
     def _closing(self, work: Work, now_us: int) -> list[Statement]:
         """End what a run leaves open: steps that still run, and orders that come too late."""
@@ -188,35 +220,47 @@ class Journal:
         return await self._tokens.settle(work)
 
     async def _write(
-        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+        self,
+        work: Work,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+        only_if: Statement | None = None,
     ) -> list[list[Row]]:
         """Write to the end even when cancelled: numbers that were given out leave no gap."""
-        writing = asyncio.create_task(self._commit(work, statements, drafts))
+        writing = asyncio.create_task(self._commit(work, statements, drafts, only_if))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
-            if isinstance(writing.exception(), LeaseLostError):
+            failed = writing.exception()
+            if isinstance(failed, LeaseLostError):
                 raise LeaseLostError(work.run_id) from None
+            if isinstance(failed, OvertakenError):
+                _free(work, drafts)
             raise
 
     async def _commit(
-        self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
+        self,
+        work: Work,
+        statements: Sequence[Statement],
+        drafts: Sequence[EventDraft],
+        only_if: Statement | None,
     ) -> list[list[Row]]:
         batch = list(statements)
         if drafts:
             batch += self._store.append(work.workspace_id, drafts)
         try:
             results = await write_at_last(self._database, batch, self._clock)
-        except (WriteRefusedError, Unavailable) as error:
+        except WriteRefusedError as error:
+            lost = only_if is None or error.statement is not only_if
+            raise (LeaseLostError if lost else OvertakenError)(work.run_id) from error
+        except Unavailable as error:
             raise LeaseLostError(work.run_id) from error
         except Exception as error:
             if self._database.is_duplicate(error):
                 # A commit whose answer was lost: who takes over reads what was kept.
                 raise LeaseLostError(work.run_id) from error
-            # Nothing was kept, whatever it is: the numbers are free again.
-            if drafts:
-                work.seq = (drafts[0].seq or 1) - 1
+            _free(work, drafts)
             raise
         if drafts:
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
@@ -229,3 +273,9 @@ class Journal:
     @staticmethod
     def _usage(work: Work) -> tuple[int | bool, ...]:
         return (*work.usage.columns(), work.offline and work.usage.model_calls > 0)
+
+
+def _free(work: Work, drafts: Sequence[EventDraft]) -> None:
+    """Nothing was kept, whatever it is: the numbers of events are free again."""
+    if drafts:
+        work.seq = (drafts[0].seq or 1) - 1

@@ -76,7 +76,8 @@ class LeaseOffice:
             UPDATE run SET lease_owner = $2, lease_until = {now} + $3, fence = fence + 1,
                 losses = losses + {lost}, attempt = attempt + {lost},
                 status = CASE WHEN status = 'QUEUED' THEN 'RUNNING' ELSE status END,
-                started_at = COALESCE(started_at, {now}), due_at = NULL, hints = 0
+                started_at = CASE WHEN line_at IS NULL THEN COALESCE(started_at, {now})
+                    ELSE started_at END, due_at = NULL, hints = 0
             WHERE id = $1 AND finished_at IS NULL AND (
                 lease_until < {now} OR (lease_owner IS NULL AND (
                     due_at <= {now} + {EARLY_US} OR EXISTS ({URGENT_ORDER})

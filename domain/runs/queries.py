@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import orjson
+from tortoise.expressions import Q, RawSQL
 from tortoise.queryset import QuerySet
 
 from domain.access.scopes import Principal, Scope
@@ -15,6 +16,11 @@ from domain.kernel.rows import fetch_rows
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.state import RunStatus, StepKind
 from domain.runs.work import RunUsage
+
+_STOPPING = """
+EXISTS (SELECT 1 FROM run_order o WHERE o.run_id = run.id AND o.kind = 'cancel'
+        AND o.taken_at IS NULL)
+"""
 
 
 class RunOrder(StrEnum):
@@ -41,7 +47,6 @@ class RunFilter:
     def narrow(self, query: QuerySet[RunRow]) -> QuerySet[RunRow]:
         """Apply every condition that is given."""
         conditions = {
-            "status__in": list(self.statuses) if self.statuses is not None else None,
             "agent_id": self.agent_id,
             "conversation_id": self.conversation_id,
             "task_id": self.task_id,
@@ -51,7 +56,21 @@ class RunFilter:
         }
         given = {name: value for name, value in conditions.items() if value is not None}
         query = query.filter(**given)
+        if self.statuses is not None:
+            query = _in_states(query, self.statuses)
         return query.filter(parent_run_id__isnull=True) if self.top_level else query
+
+
+def _in_states(query: QuerySet[RunRow], statuses: Sequence[str]) -> QuerySet[RunRow]:
+    """Narrow to states as they are shown: of runs at work, some were told to stop."""
+    open_ones = [status for status in statuses if not RunStatus(status).is_final]
+    if not open_ones:
+        return query.filter(status__in=list(statuses))
+    query = query.annotate(is_stopping=RawSQL(_STOPPING))
+    shown = Q(status__in=list(statuses), is_stopping=False)
+    if RunStatus.CANCELLING in open_ones:
+        shown |= Q(is_stopping=True)
+    return query.filter(shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +106,9 @@ class RunQueries:
 
     async def _told(self, rows: Sequence[RunRow]) -> Sequence[RunRow]:
         """Fill in what runs at work have said so far; rows get their output at the end."""
-        open_rows = {row.id: row for row in rows if row.status == RunStatus.RUNNING}
+        await self._tell_stopping([row for row in rows if row.finished_at is None])
+        at_work = (RunStatus.RUNNING, RunStatus.CANCELLING)
+        open_rows = {row.id: row for row in rows if row.status in at_work}
         if not open_rows:
             return rows
         sql = f"""
@@ -104,6 +125,21 @@ class RunQueries:
         for run_id, pieces in said.items():
             open_rows[run_id].output = "".join(pieces)
         return rows
+
+    async def _tell_stopping(self, rows: Sequence[RunRow]) -> None:
+        """Show which runs were told to stop and have not stopped yet."""
+        if not rows:
+            return
+        marks = placeholders(1, len(rows))
+        sql = (
+            "SELECT run_id FROM run_order WHERE kind = 'cancel' AND taken_at IS NULL"
+            f" AND run_id IN ({marks})"
+        )
+        found = await self._database.fetch(sql, *(row.id for row in rows))
+        stopping = {row[0] for row in found}
+        for row in rows:
+            if row.id in stopping:
+                row.status = RunStatus.CANCELLING
 
     async def _find(self, principal: Principal, run_id: str) -> RunRow | None:
         condition = "id = $1 AND workspace_id = $2"
@@ -174,7 +210,7 @@ class RunQueries:
             request=page,
             database=self._database,
         )
-        await self._named(found.items)
+        await self._kinds_shown(found.items)
         return found
 
     async def step(self, principal: Principal, step_id: str) -> RunStepRow | None:
@@ -183,10 +219,10 @@ class RunQueries:
         rows = RunStepRow.filter(workspace_id=principal.workspace_id, id=step_id)
         row = await rows.using_db(self._database.reader).first()
         if row is not None:
-            await self._named([row])
+            await self._kinds_shown([row])
         return row
 
-    async def _named(self, steps: Sequence[RunStepRow]) -> None:
+    async def _kinds_shown(self, steps: Sequence[RunStepRow]) -> None:
         """Call a delegation that began no run, or has not yet, the call of a tool that it is.
 
         The steps are of one run.
@@ -211,6 +247,7 @@ class RunQueries:
         rows = await self._runs(principal).filter(
             conversation_id__in=list(conversation_ids), holds_conversation=True
         )
+        await self._told(rows)
         return {row.conversation_id: row for row in rows if row.conversation_id is not None}
 
     async def usage_below(
@@ -273,6 +310,18 @@ class RunQueries:
             ) FROM waiting AS mine WHERE mine.id IN ({placeholders(2, len(run_ids))})
         """
         rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
+        # Who waits for a conversation has a line of its own.
+        in_line = f"""
+            SELECT mine.id, (
+                SELECT count(*) FROM run AS other
+                WHERE other.conversation_id = mine.conversation_id AND other.line_at IS NOT NULL
+                    AND other.waits_for = 'conversation'
+                    AND (other.line_at, other.id) < (mine.line_at, mine.id)
+            ) FROM run AS mine
+            WHERE mine.line_at IS NOT NULL AND mine.workspace_id = $1
+                AND mine.id IN ({placeholders(2, len(run_ids))})
+        """
+        rows += await self._database.fetch(in_line, principal.workspace_id, *run_ids)
         return {row[0]: row[1] for row in rows}
 
 

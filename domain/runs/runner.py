@@ -14,8 +14,8 @@ from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
 from domain.runs.journal import Journal, LeaseLostError
-from domain.runs.lease import LAST_TRY, Claimed, LeaseOffice, OpenOrder, PastStep
-from domain.runs.orders import ORDERS_CHANNEL
+from domain.runs.lease import LAST_TRY, Claimed, LeaseOffice, PastStep
+from domain.runs.orders import ORDERS_CHANNEL, OrderKind
 from domain.runs.stepping import RunLeavesError
 from domain.runs.steps import StepStart
 from domain.runs.work import PauseWish, Work
@@ -197,7 +197,7 @@ class Runner:
             self._drive(held, claimed.past, first), name=f"run-{claimed.work.run_id}"
         )
         for order in claimed.orders:
-            self._obey(order)
+            self.obey(order.run_id, order.kind, order.reason)
         if self._draining:
             self.stop(claimed.work.run_id, Stop.SHUTDOWN)
         return held
@@ -288,6 +288,8 @@ class Runner:
             else:
                 await self._hand_back(held.work)
         except LeaseLostError:
+            # A cancel may meet the very write with which the run was parked.
+            held.work.is_due = held.stop is Stop.CANCEL
             log.warning("run.taken_over")
         except GobError as error:
             log.warning("run.not_ended", reason=error.message)
@@ -309,15 +311,25 @@ class Runner:
             log.warning("runs.due_not_read", reason=error.message)
 
     def _hear(self, message: bytes) -> None:
-        run_id, _, reason = message.decode().partition("\n")
-        self.stop(run_id, Stop.CANCEL, reason or None)
+        kind, run_id, words = message.decode().split("\n", 2)
+        self.obey(run_id, kind, words or None)
 
-    def _obey(self, order: OpenOrder) -> None:
-        held = self._held.get(order.run_id)
-        if order.kind == "cancel":
-            self.stop(order.run_id, Stop.CANCEL, order.reason)
-        elif order.kind == "pause" and held is not None:
-            held.work.pause = PauseWish(reason=order.reason)
+    def obey(self, run_id: str, kind: str, words: str | None) -> None:
+        """Do what somebody asks of a run, at once or at its next step, if it is at work here."""
+        held = self._held.get(run_id)
+        if held is None:
+            return
+        match kind:
+            case OrderKind.CANCEL:
+                self.stop(run_id, Stop.CANCEL, words)
+            case OrderKind.PAUSE:
+                held.work.pause = PauseWish(reason=words)
+            case OrderKind.RESUME:
+                held.work.pause = None
+            case OrderKind.STEER:
+                held.work.is_steered = True
+            case _:
+                log.warning("run.order_unknown", run_id=run_id, kind=kind)
 
     async def _watch_orders(self) -> None:
         """Read orders whose hint was lost, once a second."""
@@ -327,7 +339,7 @@ class Runner:
                 continue
             try:
                 for order in await self._office.orders(tuple(self._held)):
-                    self._obey(order)
+                    self.obey(order.run_id, order.kind, order.reason)
             except GobError as error:
                 log.warning("runs.orders_not_read", reason=error.message)
             except Exception:  # the edge of a background loop: the next look tries again

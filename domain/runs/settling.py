@@ -156,8 +156,7 @@ class CallSettler:
         if not waiting:
             turn.close_batch()
             return await self._stepper.begin(work, turn, batch.statements, batch.drafts)
-        if work.pause is not None:
-            await self._stepper.hold(work, batch.statements, batch.drafts)
+        if await self._stepper.is_held(work, batch.statements, batch.drafts):
             return None
         ends = [ruling.until_us for ruling in waiting if ruling.until_us is not None]
         is_asked = any(ruling.is_asked for ruling in waiting)

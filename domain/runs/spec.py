@@ -1,5 +1,6 @@
 """What a client asks for when it starts a run, checked."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
@@ -15,10 +16,26 @@ from domain.kernel.validation import (
     Whole,
     exactly_one_of,
 )
+from domain.memory.policy import MemoryPolicy
 from domain.tools.patterns import Pattern
 
 LONGEST_INSTRUCTION = 200_000
 LONGEST_WAIT_S = 300
+
+
+class OnBusy(StrEnum):
+    """What to do when the conversation already has an active run."""
+
+    REJECT = "REJECT"
+    QUEUE = "QUEUE"
+    INTERRUPT = "INTERRUPT"
+
+
+class RetryConfig(StrEnum):
+    """Which settings a retry uses."""
+
+    CURRENT = "CURRENT"
+    ORIGINAL = "ORIGINAL"
 
 
 class AgentChoice(ClientModel):
@@ -54,10 +71,12 @@ class ExecuteSpec(ClientModel):
     instruction: Annotated[Text, Field(min_length=1, max_length=LONGEST_INSTRUCTION)]
     inputs: JsonObject = Field(default_factory=dict[str, Any])
     conversation_id: Text | None = None
+    on_busy: OnBusy = OnBusy.REJECT
     wait_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_WAIT_S)] = 0
     model: ModelChoice | None = None
     allowed_tools: Annotated[list[Pattern], Field(max_length=100)] | None = None
     limits: LimitsSpec | None = None
+    memory: MemoryPolicy | None = None
     priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     metadata: JsonObject = Field(default_factory=dict[str, Any])
     idempotency_key: IdempotencyKey | None = None
@@ -68,5 +87,14 @@ class ExecuteSpec(ClientModel):
 
     def kept(self) -> dict[str, Any]:
         """The part that the engine reads again, as it is stored on the run."""
-        stored = {"model", "allowed_tools", "limits"}
+        stored = {"model", "allowed_tools", "limits", "memory"}
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)
+
+
+class RetrySpec(ClientModel):
+    """How an ended run is tried again."""
+
+    from_step_id: Text | None = None
+    config: RetryConfig = RetryConfig.CURRENT
+    wait_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+    idempotency_key: IdempotencyKey | None = None

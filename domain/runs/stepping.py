@@ -1,4 +1,4 @@
-"""From one step to the next: the place where a run can be held."""
+"""From one step to the next: the place where a run is held, and where it is told more."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,19 @@ from domain.events.records import EventDraft
 from domain.kernel.database import Statement
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
+from domain.models.ports import ChatMessage
 from domain.runs.context import Turn
-from domain.runs.journal import Journal
+from domain.runs.journal import Journal, OvertakenError
+from domain.runs.line import ConversationLine
 from domain.runs.parking import AT_WORK, Parking
 from domain.runs.state import EventType, RunStatus, StepKind, WaitsFor
+from domain.runs.steering import Steering
 from domain.runs.steps import StepStart
 from domain.runs.work import Work
 
 TAKE_PAUSES = """
-UPDATE run_order SET taken_at = $2 WHERE run_id = $1 AND kind = 'pause' AND taken_at IS NULL
+UPDATE run_order SET taken_at = $2
+WHERE run_id = $1 AND kind = 'pause' AND taken_at IS NULL RETURNING id
 """
 
 
@@ -25,10 +29,20 @@ class RunLeavesError(Exception):
 class Stepper:
     """Begins model calls and parks runs; one per process."""
 
-    def __init__(self, journal: Journal, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        steering: Steering,
+        line: ConversationLine,
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._ids = ids
+        self._steering = steering
+        self._line = line
 
     def model_step(self, work: Work, provider: str, model: str) -> StepStart:
         """Number the next model call."""
@@ -58,8 +72,7 @@ class Stepper:
         if work.is_leaving:
             await self._journal.progress(work, statements, drafts)
             raise RunLeavesError
-        if work.pause is not None:
-            await self.hold(work, statements, drafts)
+        if await self.is_held(work, statements, drafts):
             return None
         return await self.go_on(work, turn, statements, drafts)
 
@@ -71,20 +84,47 @@ class Stepper:
         drafts: Sequence[EventDraft],
     ) -> StepStart:
         """Write what came before and begin the next model call, whatever is wanted of the run."""
+        steers = await self._steering.found(work)
         states, changes = self.at_work(work)
         step = self.model_step(work, turn.choice.model.provider, turn.choice.model.name)
-        batch = [*statements, *states, step.statement()]
+        taken = self._steering.taken(work, steers, step.position)
+        batch = [*statements, *states, *taken, step.statement()]
         results = await self._journal.progress(work, batch, [*drafts, *changes])
+        turn.messages += [ChatMessage(role="user", content=steer.instruction) for steer in steers]
         return step.begun(results[-1])
 
-    async def hold(
+    async def is_held(
         self, work: Work, statements: Sequence[Statement], drafts: Sequence[EventDraft]
-    ) -> None:
-        """Park a run that somebody wants held, at the place it has come to."""
-        reason = None if work.pause is None else work.pause.reason
-        parking = Parking(status=RunStatus.PAUSED, waits_for=WaitsFor.PAUSE, reason=reason)
-        taken = Statement(TAKE_PAUSES, (work.run_id, self._clock.now_us()))
-        await self._journal.park(work, parking, [*statements, taken], drafts)
+    ) -> bool:
+        """Park a run that somebody wants held, with what came before; False for any other."""
+        if work.pause is None:
+            return False
+        parking = Parking(
+            status=RunStatus.PAUSED, waits_for=WaitsFor.PAUSE, reason=work.pause.reason
+        )
+        taken = Statement(TAKE_PAUSES, (work.run_id, self._clock.now_us()), work.pause.is_ordered)
+        try:
+            await self._journal.park(work, parking, statements, drafts, only_if=taken)
+        except OvertakenError:
+            # The order was taken back meanwhile.
+            work.pause = None
+            return False
+        return True
+
+    async def stand_in_line(self, work: Work) -> None:
+        """Let a run wait for its turn that does not hold its conversation; held if so wanted."""
+        if work.waits_for is WaitsFor.CONVERSATION:
+            work.status = RunStatus.QUEUED
+        if await self.is_held(work, [], []):
+            return
+        parking = Parking(status=RunStatus.QUEUED, waits_for=WaitsFor.CONVERSATION)
+        conversation_id = work.claim.conversation_id or ""
+        then = [
+            self._line.lock(work.workspace_id, conversation_id),
+            *self._line.passing(conversation_id),
+        ]
+        passed = await self._journal.park(work, parking, [], [], then=then)
+        self._line.hint(passed)
 
     def at_work(self, work: Work) -> tuple[list[Statement], list[EventDraft]]:
         """What is written and told when a run that waited goes on; nothing when it did not."""

@@ -17,7 +17,8 @@ CLAIM_COLUMNS = (
     " depth, attempt, instruction, inputs, spec, trace_id, span_id, created_by, started_at,"
     " lease_owner, fence, losses, input_tokens, output_tokens, cached_tokens, reasoning_tokens,"
     " offline, model_calls, tool_calls, cost_pico_usd, cost_known, status, waits_for, parked_at,"
-    " waited_us, bounds, tainted, behavior_pin, priority"
+    " waited_us, bounds, tainted, behavior_pin, priority, holds_conversation, line_at,"
+    " retry_of"
 )
 
 
@@ -61,6 +62,10 @@ class Claim(NamedTuple):
     tainted: bool = False
     behavior_pin: str | None = None
     priority: int = 5
+    holds_conversation: bool = False
+    line_at: int | None = None
+    """Its place in the line for its conversation; None when it does not wait for it."""
+    retry_of: str | None = None
 
 
 @dataclass(slots=True)
@@ -128,6 +133,8 @@ class PauseWish:
     """Somebody wants a run to be held, and why."""
 
     reason: str | None = None
+    is_ordered: bool = True
+    """True for a person's order, which may be taken back; False for a rule's."""
 
 
 class Work:
@@ -174,6 +181,8 @@ class Work:
         """True while calls of tools are under way."""
         self.is_leaving = False
         """True when this process stops, so that the next step is begun by another."""
+        self.is_steered = False
+        """True when instructions may have come that it has not seen."""
         self.asking: Asking | None = None
         """The model call under way, or the one that failed last."""
 

@@ -62,7 +62,8 @@ class TaskCommits:
             shared = self.database.dialect == "postgres"
             batch = Batch(tx=tx, workspace_id=workspace_id, now_us=now_us, is_shared=shared)
             yield batch
-            batch.statements += [self.orders.leave(order) for order in batch.cancels]
+            for order in batch.cancels:
+                batch.statements += self.orders.leave(order)
             drafts = batch.drafts
             appended = self.store.append(workspace_id, drafts) if drafts else []
             results = await tx.run([*batch.statements, *batch.lines, *appended])

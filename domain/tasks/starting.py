@@ -16,6 +16,7 @@ from domain.tasks.writes import SECOND_US
 
 CONVERSATION_WAIT_US = 2 * SECOND_US
 
+_LOCK = "SELECT id FROM conversation WHERE id = $1 FOR UPDATE"
 _CONVERSATION = """
 SELECT EXISTS (SELECT 1 FROM run WHERE conversation_id = $1 AND holds_conversation)
 FROM conversation WHERE id = $1
@@ -124,6 +125,9 @@ class RunStarter:
         """True while another run holds the shared conversation; one that is gone begins anew."""
         if task.conversation_mode != ConversationMode.CONTINUE:
             return False
+        # Locked before, as all do who take a conversation, or they wait for each other.
+        if batch.is_shared:
+            await batch.tx.fetch(_LOCK, task.conversation_id)
         # Asked before, since a refused insert would wait for the commit of who holds it.
         found = await batch.tx.fetch(_CONVERSATION, task.conversation_id)
         if found:

@@ -57,6 +57,7 @@ DEEDS = (
     ),
     Deed(mutation="archiveAgent", action="agent.restored", target="Agent"),
     Deed(mutation="createConversation", action="conversation.created", target="Conversation"),
+    Deed(mutation="branchConversation", action="conversation.branched", target="Conversation"),
     Deed(mutation="updateConversation", action="conversation.updated", target="Conversation"),
     Deed(
         mutation="deleteConversation",
@@ -65,7 +66,11 @@ DEEDS = (
         is_gone=True,
     ),
     Deed(mutation="executeAgent", action="run.started", target="Run"),
+    Deed(mutation="pauseRun", action="run.paused", target="Run"),
+    Deed(mutation="resumeRun", action="run.resumed", target="Run"),
+    Deed(mutation="steerRun", action="run.steered", target="Run"),
     Deed(mutation="cancelRun", action="run.cancelled", target="Run"),
+    Deed(mutation="retryRun", action="run.retried", target="Run"),
     Deed(mutation="saveMemory", action="memory.saved", target="Memory"),
     Deed(mutation="updateMemory", action="memory.updated", target="Memory"),
     Deed(mutation="forgetMemories", action="memory.forgotten", target="Memory"),
@@ -104,6 +109,9 @@ REPEATS_CHANGE_NOTHING = (
     "rollbackAgent",
     "archiveAgent",
     "updateConversation",
+    "pauseRun",
+    "resumeRun",
+    "cancelRun",
     "updateTask",
     "pauseTask",
     "revokeApiKey",
@@ -131,7 +139,7 @@ class World:
 
     async def prepare(self, deed: Deed) -> None:
         """Some deeds need an object of their own."""
-        if deed.mutation == "cancelRun":
+        if deed.mutation in {"cancelRun", "pauseRun"}:
             self.workspace.ids[Kind.RUN] = await busy_run(self.house, self.workspace)
 
     async def lines(self, trace_id: str) -> list[dict[str, Any]]:
@@ -174,6 +182,7 @@ async def test_every_change_is_one_line(world: World):
 async def test_what_changes_nothing_leaves_no_line(world: World):
     for mutation in REPEATS_CHANGE_NOTHING:
         deed = next(deed for deed in DEEDS if deed.mutation == mutation)
+        await world.prepare(deed)
         await world.do(deed)
 
         answer, trace_id = await world.do(deed)

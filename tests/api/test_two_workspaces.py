@@ -39,7 +39,7 @@ WITHOUT_WORKSPACE = {"tortoise_migrations", "memory_word"}
 REFUSALS = {"NOT_FOUND", "BAD_CURSOR"}
 UNFIT = {"ValidationFailed", "NotFound", "Forbidden"}
 """What a call of one's own must not answer: it says that the call was made wrongly."""
-ENDED_BY_THE_WALK = {"cancelRun"}
+ENDED_BY_THE_WALK = {"cancelRun", "pauseRun", "resumeRun", "steerRun"}
 """Mutations of which a call of one's own meets a Conflict: the run has ended by then."""
 
 
