@@ -35,6 +35,7 @@ from domain.memory.policy import MemoryPolicy
 from domain.memory.service import MemoryService
 from domain.memory.tools import memory_tools
 from domain.models.providers import ModelProviders
+from domain.runs.approvals import ApprovalService
 from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
@@ -50,8 +51,10 @@ from domain.runs.line import ConversationLine
 from domain.runs.memory_use import run_memory
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
+from domain.runs.policy import CallPolicy
+from domain.runs.questions import Questions
 from domain.runs.retention import EventRetention
-from domain.runs.rulings import OpenGate
+from domain.runs.rules_in_force import RulesInForce
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
@@ -119,6 +122,7 @@ class Container:
     tools: ToolRegistry
     runner: Runner
     runs: RunService
+    approvals: ApprovalService
     tasks: TaskService
     workspace: WorkspaceRow
 
@@ -186,6 +190,7 @@ async def open_container(
             tools=services.tools,
             runner=runner,
             runs=services.runs(runner, hub, queue),
+            approvals=services.approvals(queue),
             tasks=tasks,
             workspace=workspace,
         )
@@ -282,6 +287,8 @@ class _Services:
     def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         tokens = TokenWriter(self._database, self.store, self._clock, lost=lost)
         line = ConversationLine(self._database, self.hint, clock=self._clock, ids=self._ids)
+        expiry_s = self._settings.approval_expiry_s
+        questions = Questions(self._database, self._clock, self._ids, expiry_s=expiry_s)
         journal = Journal(
             self._database,
             self.store,
@@ -291,18 +298,26 @@ class _Services:
                 FamilyEnding(self._database, self._ids, self.hint),
                 OccurrenceEnding(self._ids, self._wake_scheduler),
                 line,
+                questions,
             ],
         )
+        policy = CallPolicy(RulesInForce(self._database), questions, self._clock)
         calls = CallRunner(self._clock, self._ids, self.audit)
         steering = Steering(self._database, self.conversations, self._clock)
         stepper = Stepper(journal, self._clock, self._ids, steering=steering, line=line)
         engine = RunEngine(
             contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
-            asker=Asker(Guidance(self._database, self._clock), journal, tokens, self._clock),
+            asker=Asker(
+                Guidance(self._database, self._clock),
+                journal,
+                tokens,
+                offers=policy,
+                clock=self._clock,
+            ),
             calls=calls,
             settler=CallSettler(
                 calls=calls,
-                gate=OpenGate(),
+                gate=policy,
                 delegations=ChildRuns(
                     self._database, calls, self._clock, self._ids, hint=self.hint
                 ),
@@ -376,6 +391,11 @@ class _Services:
             },
             clock=self._clock,
             interval_s=HOUSEKEEPING_S,
+        )
+
+    def approvals(self, queue: JobQueue) -> ApprovalService:
+        return ApprovalService(
+            self._database, self._clock, tools=self.tools, queue=queue, audit=self.audit
         )
 
     def runs(self, runner: Runner, hub: Hub, queue: JobQueue) -> RunService:

@@ -34,6 +34,7 @@ ROWS = [
     "domain.behavior.rows",
     "domain.conversations.rows",
     "domain.memory.rows",
+    "domain.runs.approval_rows",
     "domain.runs.rows",
     "domain.tasks.rows",
 ]

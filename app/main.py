@@ -44,6 +44,7 @@ def services_of(container: Container, server: ServerSelf) -> Services:
         memory=container.memory,
         runs=container.runs,
         usage=UsageReports(container.database, container.clock),
+        approvals=container.approvals,
         tools=container.tools,
         tasks=container.tasks,
         feed=container.feed,

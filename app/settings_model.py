@@ -250,6 +250,13 @@ class Settings(ServerSettings):
         example="2",
         group="Work",
     )
+    approval_expiry_s: Positive = setting(
+        3600.0,
+        "Seconds a person has to decide an approval; silence beyond them denies the call.",
+        should_be="seconds, more than 0",
+        example="86400",
+        group="Work",
+    )
     event_retention_days: int = setting(
         30,
         "Days that events are kept for replay.",

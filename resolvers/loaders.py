@@ -13,6 +13,7 @@ from domain.behavior.service import BehaviorDiff
 from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.memory.rows import MemoryRow, MemoryVersionRow
+from domain.runs.approval_rows import ApprovalRow
 from domain.runs.queries import RunFilter, RunOrder
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.work import RunUsage
@@ -44,6 +45,9 @@ class RequestLoaders:
         self._memories = Batch(self._fetch_memories)
         self._runs = Batch(self._fetch_runs)
         self._delegated = Batch(self._fetch_delegated)
+        self._approvals = Batch(self._fetch_approvals)
+        self._approvals_of = Batch(self._fetch_approvals_of)
+        self._asked = Batch(self._fetch_asked)
         self._active = Batch(self._fetch_active)
         self._totals = Batch(self._fetch_totals)
         self._positions = Batch(self._fetch_positions)
@@ -136,6 +140,18 @@ class RequestLoaders:
     async def delegated_run(self, run_id: str, step_id: str) -> RunRow | None:
         """Run that a step of a run handed its work to."""
         return await self._delegated.load((run_id, step_id))
+
+    async def approval(self, approval_id: str) -> ApprovalRow | None:
+        """Approval by id."""
+        return await self._approvals.load(approval_id)
+
+    async def approval_of(self, step_id: str) -> ApprovalRow | None:
+        """Approval that a call needed."""
+        return await self._approvals_of.load(step_id)
+
+    async def approvals(self, run_id: str) -> Sequence[ApprovalRow]:
+        """Approvals that a run asked for, oldest first."""
+        return await self._asked.load(run_id) or []
 
     async def active_run(self, conversation_id: str) -> RunRow | None:
         """Run at work on a conversation."""
@@ -240,6 +256,15 @@ class RequestLoaders:
 
     async def _fetch_delegated(self, keys: Sequence[StepOf]) -> Mapping[StepOf, RunRow]:
         return await self._services.runs.by_steps(self._principal, keys)
+
+    async def _fetch_approvals(self, ids: Sequence[str]) -> Mapping[str, ApprovalRow]:
+        return await self._services.approvals.by_ids(self._principal, ids)
+
+    async def _fetch_approvals_of(self, step_ids: Sequence[str]) -> Mapping[str, ApprovalRow]:
+        return await self._services.approvals.of_steps(self._principal, step_ids)
+
+    async def _fetch_asked(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[ApprovalRow]]:
+        return await self._services.approvals.of_runs(self._principal, run_ids)
 
     async def _fetch_active(self, ids: Sequence[str]) -> Mapping[str, RunRow]:
         return await self._services.runs.active_of(self._principal, ids)

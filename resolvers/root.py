@@ -6,6 +6,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.access import AccessMutation, AccessQuery
 from resolvers.agents import AgentsMutation, AgentsQuery
+from resolvers.approvals import ApprovalsMutation, ApprovalsQuery, ApprovalsSubscription
 from resolvers.audit import AuditQuery
 from resolvers.behavior import BehaviorMutation, BehaviorQuery
 from resolvers.conversations import ConversationsMutation, ConversationsQuery
@@ -28,6 +29,7 @@ from schema.steps import DelegationStep, ModelCallStep, ToolCallStep
 class Query(
     ServerQuery,
     AgentsQuery,
+    ApprovalsQuery,
     AccessQuery,
     AuditQuery,
     BehaviorQuery,
@@ -45,6 +47,7 @@ class Query(
 class Mutation(
     AccessMutation,
     AgentsMutation,
+    ApprovalsMutation,
     BehaviorMutation,
     ConversationsMutation,
     MemoryMutation,
@@ -57,6 +60,7 @@ class Mutation(
 
 @api_type
 class Subscription(
+    ApprovalsSubscription,
     EventsSubscription,
     MemorySubscription,
     RunsSubscription,

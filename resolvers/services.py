@@ -18,6 +18,7 @@ from domain.kernel.errors import Forbidden
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.memory.service import MemoryService
+from domain.runs.approvals import ApprovalService
 from domain.runs.service import RunService
 from domain.runs.usage import UsageReports
 from domain.tasks.service import TaskService
@@ -52,6 +53,7 @@ class Services:
     memory: MemoryService
     runs: RunService
     usage: UsageReports
+    approvals: ApprovalService
     tools: ToolRegistry
     tasks: TaskService
     feed: WorkspaceFeed

@@ -16,6 +16,7 @@ from domain.conversations.rows import ConversationRow, MessageRow
 from domain.kernel.paging import Page, PageRequest
 from domain.kernel.tracing import TraceContext
 from domain.memory.rows import MemoryRow, MemoryVersionRow
+from domain.runs.approval_rows import ApprovalRow
 from domain.runs.queries import RunFilter
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.work import RunUsage
@@ -104,6 +105,18 @@ class Loaders(Protocol):
 
     async def delegated_run(self, run_id: str, step_id: str) -> RunRow | None:
         """Run that a step of a run handed its work to."""
+        ...
+
+    async def approval(self, approval_id: str) -> ApprovalRow | None:
+        """Approval by id."""
+        ...
+
+    async def approval_of(self, step_id: str) -> ApprovalRow | None:
+        """Approval that a call needed."""
+        ...
+
+    async def approvals(self, run_id: str) -> Sequence[ApprovalRow]:
+        """Approvals that a run asked for, oldest first."""
         ...
 
     async def active_run(self, conversation_id: str) -> RunRow | None:

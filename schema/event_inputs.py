@@ -25,6 +25,8 @@ class EventType(Enum):
     REASONING_DELTA = "ReasoningDelta; never sent to webhooks."
     TOOL_CALL_STARTED = "ToolCallStarted."
     TOOL_CALL_FINISHED = "ToolCallFinished."
+    APPROVAL_REQUESTED = "ApprovalRequested."
+    APPROVAL_RESOLVED = "ApprovalResolved."
     DELEGATION_STARTED = "DelegationStarted."
     DELEGATION_FINISHED = "DelegationFinished."
     USAGE_UPDATED = "UsageUpdated."

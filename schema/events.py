@@ -11,6 +11,7 @@ from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.runs.state import EventType
 from domain.runs.stream import TokenPiece
+from schema.approval_events import ApprovalRequested, ApprovalResolved
 from schema.context import Info
 from schema.declare import api_type
 from schema.delegation_events import DelegationFinished, DelegationStarted
@@ -200,6 +201,8 @@ RunStreamItem: TypeAlias = Annotated[
     | ReasoningDelta
     | ToolCallStarted
     | ToolCallFinished
+    | ApprovalRequested
+    | ApprovalResolved
     | DelegationStarted
     | DelegationFinished
     | UsageUpdated
@@ -306,6 +309,8 @@ _SHOW: Mapping[str, Callable[[EventRecord, Common, Data], RunEvent]] = {
     EventType.REASONING_DELTA: _reasoning,
     EventType.TOOL_CALL_STARTED: _call_started,
     EventType.TOOL_CALL_FINISHED: _call_finished,
+    EventType.APPROVAL_REQUESTED: ApprovalRequested.of,
+    EventType.APPROVAL_RESOLVED: ApprovalResolved.of,
     EventType.DELEGATION_STARTED: DelegationStarted.of,
     EventType.DELEGATION_FINISHED: DelegationFinished.of,
     EventType.USAGE_UPDATED: _usage_updated,

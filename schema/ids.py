@@ -28,6 +28,7 @@ class Kind(Enum):
     MESSAGE = "msg"
     RUN = "run"
     STEP = "step"
+    APPROVAL = "approval"
     TOOL = "tool"
     BEHAVIOR_PROFILE = "profile"
     BEHAVIOR_VERSION = "ruleset"
@@ -51,6 +52,7 @@ _NOUNS = {
     Kind.MESSAGE: "message",
     Kind.RUN: "run",
     Kind.STEP: "step",
+    Kind.APPROVAL: "approval",
     Kind.TOOL: "tool",
     Kind.BEHAVIOR_PROFILE: "behavior profile",
     Kind.BEHAVIOR_VERSION: "behavior version",

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from domain.kernel.errors import Forbidden
 from schema.access import ApiKey, Workspace
 from schema.agents import Agent
+from schema.approvals import Approval
 from schema.behavior import BehaviorProfile, BehaviorVersion
 from schema.context import Loaders
 from schema.conversations import Conversation, Message
@@ -51,6 +52,11 @@ async def _run(loaders: Loaders, raw: str) -> Node | None:
 async def _step(loaders: Loaders, raw: str) -> Node | None:
     row = await loaders.step(raw)
     return None if row is None else step_of(row)
+
+
+async def _approval(loaders: Loaders, raw: str) -> Node | None:
+    row = await loaders.approval(raw)
+    return None if row is None else Approval.of(row)
 
 
 async def _tool(loaders: Loaders, raw: str) -> Node | None:
@@ -106,6 +112,7 @@ _LOAD: Mapping[Kind, Callable[[Loaders, str], Awaitable[Node | None]]] = {
     Kind.MESSAGE: _message,
     Kind.RUN: _run,
     Kind.STEP: _step,
+    Kind.APPROVAL: _approval,
     Kind.TOOL: _tool,
     Kind.BEHAVIOR_PROFILE: _behavior_profile,
     Kind.BEHAVIOR_VERSION: _behavior_version,

@@ -24,6 +24,7 @@ from schema.scalars import Json, Moment, moment
 from schema.steps import RunError, RunStepConnection, Usage, milliseconds
 
 if TYPE_CHECKING:
+    from schema.approvals import Approval
     from schema.occurrences import Occurrence
 
 
@@ -158,6 +159,15 @@ class Run(Node):
     async def steps(self, info: Info, page: PageRequest) -> RunStepConnection:
         """List it."""
         return RunStepConnection.of(await info.context.loaders.steps(self.row.id, page))
+
+    @field(description="Approvals it asked for, oldest first.")
+    async def approvals(
+        self, info: Info
+    ) -> list[Annotated["Approval", strawberry.lazy("schema.approvals")]]:
+        """Load them."""
+        from schema.approvals import Approval
+
+        return [Approval.of(row) for row in await info.context.loaders.approvals(self.row.id)]
 
     @field(description="Bounds in force.")
     async def limits(self, info: Info) -> RunLimits:

@@ -21,6 +21,7 @@ from schema.scalars import Json, Long, Moment, moment
 from schema.tools import Tool
 
 if TYPE_CHECKING:
+    from schema.approvals import Approval
     from schema.runs import Run
 
 
@@ -212,6 +213,8 @@ class ToolCallStep(RunStep):
         description="What it returned, secrets masked; null before the end."
     )
 
+    raw_id: Private[str]
+
     @classmethod
     def of(cls, row: RunStepRow) -> Self:
         """Show a row of a tool call."""
@@ -220,6 +223,7 @@ class ToolCallStep(RunStep):
             tool_name=row.name,
             arguments=Json(row.arguments),
             result=None if row.result is None else Json(row.result),
+            raw_id=row.id,
         )
 
     @field(description="The tool; null when it no longer exists.")
@@ -227,6 +231,16 @@ class ToolCallStep(RunStep):
         """Find it by name."""
         manifest = info.context.loaders.tool(self.tool_name)
         return None if manifest is None else Tool.of(manifest)
+
+    @field(description="Approval it needed; null when none was.")
+    async def approval(
+        self, info: Info
+    ) -> Annotated["Approval", strawberry.lazy("schema.approvals")] | None:
+        """Load it."""
+        from schema.approvals import Approval
+
+        row = await info.context.loaders.approval_of(self.raw_id)
+        return None if row is None else Approval.of(row)
 
 
 @api_type

@@ -9,9 +9,11 @@ from typing import Self, get_type_hints
 
 from strawberry import ID, UNSET, field
 
+from domain.behavior.policy import default_of
 from domain.helpers.catalog import Helper as HelperEntry
 from domain.kernel.paging import Page
 from domain.tools.manifest import ToolManifest
+from schema.behavior import ToolDecision
 from schema.declare import api_enum, api_input, api_type
 from schema.ids import Kind, encode_id
 from schema.relay import Count, CountedConnection, Edge, Node
@@ -50,6 +52,7 @@ class Tool(Node):
     capabilities: list[str] = field(
         description="Capabilities it needs, such as fs.read or net:api.example.com."
     )
+    approval_default: ToolDecision = field(description="Decision when no rule says otherwise.")
     timeout_seconds: int = field(description="Longest time of a call.")
 
     @classmethod
@@ -66,6 +69,7 @@ class Tool(Node):
             side_effect=SideEffect[manifest.side_effect.name],
             idempotent=manifest.idempotent,
             capabilities=list(manifest.capabilities),
+            approval_default=ToolDecision[default_of(manifest.side_effect)],
             timeout_seconds=math.ceil(manifest.timeout_s),
         )
 

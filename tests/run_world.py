@@ -26,6 +26,7 @@ from domain.memory.service import MemoryService
 from domain.models.ports import ModelClient
 from domain.models.prices import Prices
 from domain.models.providers import ModelProviders, ModelRef
+from domain.runs.approvals import ApprovalService
 from domain.runs.asking import Asker
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder
@@ -41,8 +42,11 @@ from domain.runs.limits import StepLimits
 from domain.runs.line import ConversationLine
 from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB
+from domain.runs.policy import CallPolicy
+from domain.runs.questions import Questions
 from domain.runs.rows import RunRow, RunStepRow
-from domain.runs.rulings import CallGate, OpenGate
+from domain.runs.rules_in_force import RulesInForce
+from domain.runs.rulings import CallGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
@@ -121,15 +125,18 @@ class RunWorld:
     tools: Callable[[Effects], ToolRegistry] = ledger_tools
     known_limits: LimitRules | None = None
     """What the process of a test knows of limits; None lets the next begin anew."""
-    gate: CallGate = field(default_factory=OpenGate)
-    """What decides on calls."""
+    gate: CallGate | None = None
+    """What decides on calls instead of the policy."""
+    expiry_s: float = 3600
 
     def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
+        questions = Questions(self.database, self.clock, self.ids, expiry_s=self.expiry_s)
+        policy = CallPolicy(RulesInForce(self.database), questions, self.clock)
         family = FamilyEnding(self.database, self.ids, self.hint)
         line = ConversationLine(self.database, self.hint, clock=self.clock, ids=self.ids)
-        endings = [family, *self.endings, line]
+        endings = [family, *self.endings, questions, line]
         journal = Journal(self.database, self.store, tokens, self.clock, endings=endings)
         calls = CallRunner(self.clock, self.ids, self.audit())
         steering = Steering(self.database, self.conversations, self.clock)
@@ -138,11 +145,17 @@ class RunWorld:
             contexts=ContextBuilder(
                 self.database, self.conversations, self.models(), self.tools(self.effects)
             ),
-            asker=Asker(Guidance(self.database, self.clock), journal, tokens, self.clock),
+            asker=Asker(
+                Guidance(self.database, self.clock),
+                journal,
+                tokens,
+                offers=policy,
+                clock=self.clock,
+            ),
             calls=calls,
             settler=CallSettler(
                 calls=calls,
-                gate=self.gate,
+                gate=self.gate or policy,
                 delegations=ChildRuns(self.database, calls, self.clock, self.ids, hint=self.hint),
                 journal=journal,
                 stepper=stepper,
@@ -213,6 +226,16 @@ class RunWorld:
                 clock=self.clock,
                 ids=self.ids,
             )
+        )
+
+    def approvals(self) -> ApprovalService:
+        """The service as any process offers it."""
+        return ApprovalService(
+            self.database,
+            self.clock,
+            tools=self.tools(self.effects),
+            queue=self.queue,
+            audit=self.audit(),
         )
 
     async def accept(self, instruction: str = "do it", **more: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from app.documents.approvals import Approval
 from app.documents.base import Document, MomentText, id_field
 from app.documents.runs import RunError, Usage
 from domain.events.cursors import encode_cursor
@@ -123,6 +124,20 @@ class ToolCallFinished(RunEvent):
     duration_ms: int
 
 
+class ApprovalRequested(RunEvent):
+    """The run waits for a person."""
+
+    type: Literal["ApprovalRequested"] = "ApprovalRequested"
+    approval: Approval
+
+
+class ApprovalResolved(RunEvent):
+    """An approval was decided or expired."""
+
+    type: Literal["ApprovalResolved"] = "ApprovalResolved"
+    approval: Approval
+
+
 class DelegationStarted(RunEvent):
     """Work was handed to another agent; `child` is the run that does it."""
 
@@ -170,6 +185,8 @@ RunStreamItem: TypeAlias = Annotated[
     | ReasoningDelta
     | ToolCallStarted
     | ToolCallFinished
+    | ApprovalRequested
+    | ApprovalResolved
     | DelegationStarted
     | DelegationFinished
     | UsageUpdated
@@ -262,6 +279,14 @@ def _call_finished(_: EventRecord, common: Common, data: Data) -> RunEvent:
     )
 
 
+def _approval_requested(_: EventRecord, common: Common, data: Data) -> RunEvent:
+    return ApprovalRequested(**common, approval=Approval.of_event(data["approval"]))
+
+
+def _approval_resolved(_: EventRecord, common: Common, data: Data) -> RunEvent:
+    return ApprovalResolved(**common, approval=Approval.of_event(data["approval"]))
+
+
 def _delegation_started(_: EventRecord, common: Common, data: Data) -> RunEvent:
     return DelegationStarted(**common, **_delegation(data))
 
@@ -289,6 +314,8 @@ _SHOW: Mapping[str, Callable[[EventRecord, Common, Data], RunEvent]] = {
     EventType.REASONING_DELTA: _reasoning,
     EventType.TOOL_CALL_STARTED: _call_started,
     EventType.TOOL_CALL_FINISHED: _call_finished,
+    EventType.APPROVAL_REQUESTED: _approval_requested,
+    EventType.APPROVAL_RESOLVED: _approval_resolved,
     EventType.DELEGATION_STARTED: _delegation_started,
     EventType.DELEGATION_FINISHED: _delegation_finished,
     EventType.USAGE_UPDATED: _usage_updated,

@@ -9,6 +9,8 @@ from app.documents.base import Document, MomentText, id_field
 from app.documents.behavior import BehaviorVersion
 from app.documents.memory import Memory
 from app.documents.run_events import (
+    ApprovalRequested,
+    ApprovalResolved,
     Retrying,
     RunFailed,
     RunFinished,
@@ -38,6 +40,7 @@ class EventName(StrEnum):
     TASK_UPDATE = "task.update"
     MEMORY_UPDATE = "memory.update"
     BEHAVIOR_UPDATE = "behavior.update"
+    APPROVAL_UPDATE = "approval.update"
 
 
 class Subscribe(ClientModel):
@@ -139,10 +142,18 @@ RunUpdate: TypeAlias = Annotated[
     | Retrying
     | ToolCallStarted
     | ToolCallFinished
+    | ApprovalRequested
+    | ApprovalResolved
     | UsageUpdated,
     Field(discriminator="type"),
 ]
 """What happened in a run, but for its text."""
+
+
+ApprovalUpdate: TypeAlias = Annotated[
+    ApprovalRequested | ApprovalResolved, Field(discriminator="type")
+]
+"""A person is asked whether a call may go ahead, or the question was answered."""
 
 
 class TaskUpdate(Document):
@@ -214,8 +225,20 @@ class BehaviorUpdateFrame(_EventFrame):
     data: BehaviorUpdate
 
 
+class ApprovalUpdateFrame(_EventFrame):
+    """A person is asked, or a question was decided or expired."""
+
+    event: Literal[EventName.APPROVAL_UPDATE]
+    data: ApprovalUpdate
+
+
 EventFrame: TypeAlias = Annotated[
-    AgentTokenFrame | RunUpdateFrame | TaskUpdateFrame | MemoryUpdateFrame | BehaviorUpdateFrame,
+    AgentTokenFrame
+    | RunUpdateFrame
+    | TaskUpdateFrame
+    | MemoryUpdateFrame
+    | BehaviorUpdateFrame
+    | ApprovalUpdateFrame,
     Field(discriminator="event"),
 ]
 ClientFrame: TypeAlias = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="type")]

@@ -23,6 +23,7 @@ from resolvers.services import Services
 from schema.ids import Kind, encode_id
 from schema.scalars import format_moment
 
+APPROVAL_TYPES = frozenset({EventType.APPROVAL_REQUESTED, EventType.APPROVAL_RESOLVED})
 RUN_TYPES = frozenset(EventType) - {EventType.TOKEN_DELTA, EventType.REASONING_DELTA}
 
 
@@ -45,8 +46,9 @@ KINDS: Mapping[EventName, EventKind] = {
     EventName.BEHAVIOR_UPDATE: EventKind(
         scope=Scope.BEHAVIOR_READ, types=frozenset({"BehaviorUpdate"})
     ),
+    EventName.APPROVAL_UPDATE: EventKind(scope=Scope.RUNS_READ, types=APPROVAL_TYPES),
 }
-RUN_EVENTS = frozenset({EventName.AGENT_TOKEN, EventName.RUN_UPDATE})
+RUN_EVENTS = frozenset({EventName.AGENT_TOKEN, EventName.RUN_UPDATE, EventName.APPROVAL_UPDATE})
 """What a run's id narrows."""
 
 Part = tuple[EventName, str]
@@ -134,7 +136,10 @@ def _parts(record: EventRecord) -> Sequence[Part]:
     if record.type in RUN_TYPES:
         shown = run_event(record)
         if shown is not None:
-            found.append(_part(EventName.RUN_UPDATE, record, shown.json_bytes()))
+            data = shown.json_bytes()
+            found.append(_part(EventName.RUN_UPDATE, record, data))
+            if record.type in APPROVAL_TYPES:
+                found.append(_part(EventName.APPROVAL_UPDATE, record, data))
     return found
 
 

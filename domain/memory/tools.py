@@ -109,7 +109,7 @@ def _remember(service: MemoryService, policy_of: PolicyOf) -> Tool:
         if context.step_id is not None:
             # A call that is repeated after its worker was lost saves nothing twice.
             values["idempotencyKey"] = f"step:{context.step_id}"
-        origin = Origin(run_id=context.run_id)
+        origin = Origin(run_id=context.run_id, trusted=not context.is_tainted)
         saved = await service.save(_actor(context), values, origin=origin)
         known = saved.unchanged and not saved.replayed
         return Remembered(kind=saved.row.kind, content=saved.row.content, already_known=known)
@@ -156,6 +156,8 @@ def _recall(service: MemoryService, policy_of: PolicyOf) -> Tool:
             limit=most,
             max_tokens=RECALL_TOKENS,
         )
+        if not all(hit.row.trusted for hit in result.hits):
+            context.reading.is_untrusted = True
         return Recalled(
             memories=[
                 RecalledMemory(

@@ -20,6 +20,7 @@ from domain.runs.context import Turn
 from domain.runs.failures import RunFailedError, failure_of
 from domain.runs.guidance import Guidance, guided
 from domain.runs.journal import Journal
+from domain.runs.rulings import Offers
 from domain.runs.state import EventType, RunErrorCode
 from domain.runs.steps import ModelAnswer, StepStart
 from domain.runs.tokens import TokenWriter
@@ -41,9 +42,16 @@ class Asker:
     """Asks models on behalf of runs; one per process."""
 
     def __init__(
-        self, guidance: Guidance, journal: Journal, tokens: TokenWriter, clock: Clock
+        self,
+        guidance: Guidance,
+        journal: Journal,
+        tokens: TokenWriter,
+        *,
+        offers: Offers,
+        clock: Clock,
     ) -> None:
         self._guidance = guidance
+        self._offers = offers
         self._journal = journal
         self._tokens = tokens
         self._clock = clock
@@ -58,7 +66,7 @@ class Asker:
         request = ModelRequest(
             model=model.name,
             messages=guided(turn.messages, words),
-            tools=turn.specs,
+            tools=await self._offers.offered(work, turn, step),
             parameters=model.parameters,
             traceparent=work.traceparent,
         )

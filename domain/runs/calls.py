@@ -40,6 +40,8 @@ class CallDone:
     duration_ms: int
     denied: RunErrorCode | None = None
     """Why it was refused before it began; None when it was called."""
+    is_untrusted: bool = False
+    """True when it brought text back that others may have written."""
 
     @property
     def status(self) -> StepStatus:
@@ -152,11 +154,15 @@ class CallRunner:
             conversation_id=work.claim.conversation_id,
             trace_id=work.claim.trace_id,
             actor=_actor(work, agent, None if tool is None else tool.manifest),
+            is_tainted=work.is_tainted,
         )
         arguments: Any = start.arguments
         result = await tools.call(start.name, arguments, context=context)
         took_ms = round((self._clock.monotonic() - began) * 1000)
-        return CallDone(start=start, result=result, duration_ms=took_ms)
+        untrusted = context.reading.is_untrusted or (
+            result.failure is None and tool is not None and tool.manifest.untrusted_output
+        )
+        return CallDone(start=start, result=result, duration_ms=took_ms, is_untrusted=untrusted)
 
     def started_event(self, work: Work, start: StepStart) -> EventDraft:
         """Tell that a call begins."""

@@ -1,6 +1,7 @@
 """What a model is shown: standing instructions, the conversation, the task, what was done."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 
 from domain.agents.settings import AgentSettings, ModelChoice, RunLimits
 from domain.conversations.service import ConversationService
-from domain.kernel.database import Database
+from domain.kernel.database import Database, placeholders
 from domain.kernel.errors import NotFound
 from domain.models.ports import ChatMessage, ProviderState, ToolCall, ToolSpec
 from domain.models.prices import Price
@@ -58,6 +59,8 @@ class Turn:
     specs: Sequence[ToolSpec]
     limits: RunLimits
     messages: list[ChatMessage] = field(default_factory=list[ChatMessage])
+    behavior_profile_id: str | None = None
+    """The agent's own profile."""
     batch: dict[int, ChatMessage] = field(default_factory=dict[int, ChatMessage])
     """Results of the last answer's calls so far, by the position of their steps."""
     told: list[ChatMessage] = field(default_factory=list[ChatMessage])
@@ -110,6 +113,7 @@ class ContextBuilder:
             tools=allowed,
             specs=[*specs, *await self._offered(work, settings, limits)],
             limits=limits,
+            behavior_profile_id=settings.behavior_profile_id,
             messages=messages if settings.instructions else messages[1:],
             batch=batch,
             told=[steer.message() for steer in told],
@@ -186,6 +190,7 @@ class ContextBuilder:
             return []
         own = await self._tries(work)
         rows = await self._conversations.history(conversation_id, limit_tokens=HISTORY_TOKENS)
+        await self._taint(work, {row.run_id for row in rows} - {None, work.run_id})
         return [
             ChatMessage(
                 role="assistant" if row.role == "ASSISTANT" else "user", content=row.content
@@ -199,6 +204,14 @@ class ContextBuilder:
         if work.claim.retry_of is None:
             return {work.run_id}
         return {row[0] for row in await self._database.fetch(_TRIES, work.run_id)}
+
+    async def _taint(self, work: Work, run_ids: AbstractSet[str | None]) -> None:
+        """What a run that read untrusted text has said is not trusted either."""
+        if work.is_tainted or not run_ids:
+            return
+        among = placeholders(1, len(run_ids))
+        sql = f"SELECT id FROM run WHERE id IN ({among}) AND tainted LIMIT 1"
+        work.is_tainted = bool(await self._database.fetch(sql, *run_ids))
 
 
 def _instruction(work: Work) -> str:

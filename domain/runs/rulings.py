@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.kernel.database import Statement
+from domain.models.ports import ToolSpec
 from domain.runs.calls import CallDone
 from domain.runs.context import Turn
 from domain.runs.state import EventType
@@ -70,8 +71,21 @@ class Delegations(Protocol):
         ...
 
 
+class Offers(Protocol):
+    """Chooses which of a run's tools a model is shown."""
+
+    async def offered(self, work: Work, turn: Turn, step: StepStart) -> Sequence[ToolSpec]:
+        """Return them for one model call."""
+        ...
+
+
 class OpenGate:
     """Lets every call go ahead."""
+
+    async def offered(self, work: Work, turn: Turn, step: StepStart) -> Sequence[ToolSpec]:
+        """Offer all of them."""
+        del work, step
+        return turn.specs
 
     async def rule(self, work: Work, turn: Turn, starts: Sequence[StepStart]) -> list[Ruling]:
         """Allow them."""

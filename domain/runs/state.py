@@ -91,6 +91,8 @@ class EventType(StrEnum):
     REASONING_DELTA = "ReasoningDelta"
     TOOL_CALL_STARTED = "ToolCallStarted"
     TOOL_CALL_FINISHED = "ToolCallFinished"
+    APPROVAL_REQUESTED = "ApprovalRequested"
+    APPROVAL_RESOLVED = "ApprovalResolved"
     DELEGATION_STARTED = "DelegationStarted"
     DELEGATION_FINISHED = "DelegationFinished"
     USAGE_UPDATED = "UsageUpdated"

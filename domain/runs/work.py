@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from domain.events.records import EventDraft
+from domain.kernel.database import Statement
 from domain.models.ports import TokenUsage
 from domain.models.prices import Price, dollars
 from domain.runs.answering import Asking
@@ -173,6 +174,8 @@ class Work:
         """What it waits for by its row; None while it is at work."""
         self.is_tainted = bool(claim.tainted)
         """True once it has read untrusted text."""
+        self.has_asked = False
+        """True once a person was asked something by this worker."""
         self.is_due = False
         """True when it was parked and what it waits for is there already."""
         self.pause: PauseWish | None = None
@@ -279,3 +282,8 @@ class RunFailure:
 def dumps(value: object) -> str:
     """JSON text of a value."""
     return orjson.dumps(value).decode()
+
+
+def tainted(run_id: str) -> Statement:
+    """Note that a run has read untrusted text; for the commit that records what it read."""
+    return Statement("UPDATE run SET tainted = TRUE WHERE id = $1 AND NOT tainted", (run_id,))

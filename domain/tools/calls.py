@@ -1,7 +1,7 @@
 """One call of a tool: who calls, what comes back, how it fails."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,6 +9,7 @@ import orjson
 from pydantic import JsonValue
 
 from domain.access.scopes import Principal
+from domain.kernel.errors import FieldProblem
 from domain.tools.manifest import ToolManifest
 
 
@@ -25,6 +26,14 @@ class ToolFailureCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """What a call says of the text that it brings back."""
+
+    is_untrusted: bool = False
+    """True when others than the workspace's people may have written it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """On whose behalf a tool is called; never part of its arguments."""
@@ -37,6 +46,10 @@ class ToolContext:
     trace_id: str | None = None
     actor: Principal | None = None
     """The agent, with the scopes that the tool's capabilities name; for service tools."""
+    is_tainted: bool = False
+    """True when the run has read untrusted text, so that what it writes is not trusted."""
+    reading: Reading = field(default_factory=Reading)
+    """Where the tool notes what it reads; `untrusted_output` of its manifest says it for all."""
     deadline: float | None = None
     """Moment by the event loop's clock after which no call goes on."""
 
@@ -79,9 +92,16 @@ class ToolError(Exception):
 
 
 class InvalidArguments(ToolError):
-    """The arguments do not fit the tool; the message names each of them."""
+    """The arguments do not fit the tool; the message names each of them.
+
+    `problems` says where and what, for those that are wrong by themselves.
+    """
 
     code = ToolFailureCode.INVALID_ARGUMENTS
+
+    def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class InvalidResult(ToolError):

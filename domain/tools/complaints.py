@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from domain.kernel.errors import FieldProblem
+
 _MAX_PROBLEMS = 10
 _MAX_SHOWN_CHARS = 60
 _WORDS = {"None": "null", "True": "true", "False": "false"}
@@ -21,17 +23,33 @@ def complaint(error: ValidationError, names: Sequence[str]) -> str:
     return f"{'; '.join(parts)}. {accepted}"
 
 
+def problems(error: ValidationError, names: Sequence[str]) -> list[FieldProblem]:
+    """The same for a person who edits arguments: where each wrong one is, and what is wrong."""
+    found: list[FieldProblem] = []
+    for detail in error.errors(include_url=False, include_context=False)[:_MAX_PROBLEMS]:
+        words = _fault(detail, names)
+        place = tuple(str(part) for part in detail["loc"])
+        end = "" if words.endswith("?") else "."
+        found.append(FieldProblem(path=place, message=f"{words[:1].upper()}{words[1:]}{end}"))
+    return found
+
+
 def _problem(detail: ErrorDetails, names: Sequence[str]) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "arguments"
+    return f"{place}: {_fault(detail, names)}"
+
+
+def _fault(detail: ErrorDetails, names: Sequence[str]) -> str:
     match detail["type"]:
         case "missing":
-            return f"{place}: is required"
+            return "is required"
         case "extra_forbidden":
+            place = ".".join(str(part) for part in detail["loc"])
             near = get_close_matches(place[:64], names, n=1)
-            return f"{place}: is no argument" + (f", did you mean {near[0]}?" if near else "")
+            return "is no argument" + (f", did you mean {near[0]}?" if near else "")
         case _:
             rule = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            return f"{place}: {rule[:1].lower()}{rule[1:]}{_shown(detail['input'])}"
+            return f"{rule[:1].lower()}{rule[1:]}{_shown(detail['input'])}"
 
 
 def _shown(value: object) -> str:

@@ -15,6 +15,7 @@ MAX_PART_BYTES = 60_000
 _READS_FILES = ToolTraits(
     side_effect=SideEffect.READ,
     capabilities=("fs.read",),
+    untrusted_output=True,
     # JSON writes a control character with six bytes.
     output_limit_bytes=6 * MAX_PART_BYTES + 1_000,
 )

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from domain.kernel.json_schema import PlainSchema
 from domain.tools.calls import InvalidArguments, InvalidResult, Tool, ToolContext
-from domain.tools.complaints import complaint
+from domain.tools.complaints import complaint, problems
 from domain.tools.manifest import COMPUTES, ToolManifest, ToolTraits
 
 
@@ -40,7 +40,7 @@ class FunctionTool:
             accepted = self.arguments.model_validate(dict(arguments))
         except ValidationError as error:
             names = list(self.arguments.model_fields)
-            raise InvalidArguments(complaint(error, names)) from None
+            raise InvalidArguments(complaint(error, names), problems(error, names)) from None
         return {name: getattr(accepted, name) for name in self.arguments.model_fields}
 
     async def invoke(self, accepted: Mapping[str, object], context: ToolContext) -> JsonValue:

@@ -42,6 +42,8 @@ class ToolTraits:
     """Longest time of one call."""
     output_limit_bytes: int = 65_536
     """A result that is longer as JSON reaches the model as its beginning only."""
+    untrusted_output: bool = False
+    """Results hold text that others than the workspace's people may have written."""
     parallel: bool = True
     """Calls may run beside other calls of the same step."""
 

@@ -141,6 +141,7 @@ async def api_world(
             behavior=runs.behavior,
             conversations=runs.conversations,
             runs=runs.service(runner),
+            approvals=runs.approvals(),
             usage=UsageReports(database, runs.clock),
             memory=runs.memory,
             tools=ledger_tools(runs.effects),

@@ -22,6 +22,7 @@ from tests.api.two_workspaces import (
     is_nothing,
     make_workspace,
     open_house,
+    pending_approval,
 )
 
 LINES = """
@@ -71,6 +72,7 @@ DEEDS = (
     Deed(mutation="steerRun", action="run.steered", target="Run"),
     Deed(mutation="cancelRun", action="run.cancelled", target="Run"),
     Deed(mutation="retryRun", action="run.retried", target="Run"),
+    Deed(mutation="decideApproval", action="approval.decided", target="Approval"),
     Deed(mutation="saveMemory", action="memory.saved", target="Memory"),
     Deed(mutation="updateMemory", action="memory.updated", target="Memory"),
     Deed(mutation="forgetMemories", action="memory.forgotten", target="Memory"),
@@ -141,6 +143,9 @@ class World:
         """Some deeds need an object of their own."""
         if deed.mutation in {"cancelRun", "pauseRun"}:
             self.workspace.ids[Kind.RUN] = await busy_run(self.house, self.workspace)
+        if deed.mutation == "decideApproval":
+            waiting = await pending_approval(self.house, self.workspace)
+            self.workspace.ids[Kind.APPROVAL] = waiting
 
     async def lines(self, trace_id: str) -> list[dict[str, Any]]:
         """What the log tells of a trace."""

@@ -9,6 +9,7 @@ from domain.events.feed import StreamHeartbeat, StreamResync
 from domain.events.records import EventRecord
 from domain.runs.state import EventType
 from domain.runs.stream import TokenPiece
+from schema.approval_events import ApprovalRequested, ApprovalResolved
 from schema.delegation_events import DelegationFinished, DelegationStarted
 from schema.event_views import EventViews
 from schema.events import (
@@ -94,6 +95,8 @@ def test_every_event_of_a_run_is_shown_as_its_public_type():
                     "durationMs": 12,
                 },
             ),
+            ("ApprovalRequested", {"approval": {"id": STEP}}),
+            ("ApprovalResolved", {"approval": {"id": STEP}}),
             ("DelegationStarted", {"stepId": STEP, "childId": PARENT, "agent": "writer"}),
             (
                 "DelegationFinished",
@@ -131,6 +134,8 @@ def test_every_event_of_a_run_is_shown_as_its_public_type():
             error=None,
             duration_ms=12,
         ),
+        "ApprovalRequested": ApprovalRequested(**COMMON, raw_approval_id=STEP),
+        "ApprovalResolved": ApprovalResolved(**COMMON, raw_approval_id=STEP),
         "DelegationStarted": DelegationStarted(**COMMON, step_id=STEP_ID, raw_child_id=PARENT),
         "DelegationFinished": DelegationFinished(**COMMON, step_id=STEP_ID, raw_child_id=PARENT),
         "UsageUpdated": UsageUpdated(**COMMON, usage=SHOWN_USAGE),

@@ -35,7 +35,7 @@ from domain.kernel.errors import ErrorCode as DomainErrorCode
 from domain.memory import policy
 from domain.memory.queries import MemoryOrder as DomainMemoryOrder
 from domain.memory.writes import MemoryAction as DomainMemoryAction
-from domain.runs import state
+from domain.runs import approval_state, state
 from domain.runs.queries import RunOrder as DomainRunOrder
 from domain.tasks import state as task_state
 from domain.tasks.preview import WarningCode
@@ -46,6 +46,7 @@ from resolvers.root import build_schema, print_sdl
 from schema.access import Scope
 from schema.agent_inputs import AgentOrder
 from schema.agents import MemoryKind, MemoryScope
+from schema.approvals import ApprovalDecision, ApprovalScope, ApprovalStatus
 from schema.behavior import LimitAction, LimitMetric, LimitWindow, RuleKind, ToolDecision
 from schema.behavior_inputs import AdjustStrategy
 from schema.conversations import MessageRole
@@ -80,10 +81,18 @@ OF_THE_PRINTER = {
 }
 ADDED = {"ModelCallStep.notices"}
 """Fields that the contract does not have, each with a decision record."""
-WHOLE = {"AdjustBehavior", "Agents", "CreateAgent", "CreateTask", "ExecuteAgent", "TaskUpdates"}
-IN_PART = {"Overview", "RunDetail", "RunEvents", "SearchMemory"}
-WAITING = {
+WHOLE = {
+    "AdjustBehavior",
+    "Agents",
+    "CreateAgent",
+    "CreateTask",
     "DecideApproval",
+    "ExecuteAgent",
+    "RunEvents",
+    "TaskUpdates",
+}
+IN_PART = {"Overview", "RunDetail", "SearchMemory"}
+WAITING = {
     "PromoteSolution",
 }
 DOOR_CODES = {"UNAUTHENTICATED", "BAD_CURSOR", "UNAVAILABLE"}
@@ -165,6 +174,9 @@ def test_the_other_operations_wait_for_parts_that_are_not_built(
         (RunErrorCode, state.RunErrorCode),
         (RunOrder, DomainRunOrder),
         (SideEffect, DomainSideEffect),
+        (ApprovalStatus, approval_state.ApprovalStatus),
+        (ApprovalDecision, approval_state.ApprovalDecision),
+        (ApprovalScope, approval_state.ApprovalScope),
         (AgentOrder, DomainAgentOrder),
         (MemoryScope, policy.MemoryScope),
         (MemoryKind, policy.MemoryKind),

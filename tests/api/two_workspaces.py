@@ -38,6 +38,8 @@ NOTHING = {"NotFound", "Heartbeat"}
 """Types of answers that show no object."""
 _LISTED = ("_nodes", "_edges", "_hits", "_count")
 """What lists and counts the objects of an answer."""
+ASKED = "text_slug"
+"""A tool that nothing else in the workspaces calls."""
 SLOW = '{"tokens": 1000, "delay_s": 30}'
 DEADLINE_S = 20
 
@@ -225,6 +227,10 @@ async def _fill_runs(house: House, workspace: Workspace) -> None:
     workspace.ids[Kind.MESSAGE] = run["conversation"]["messages"]["nodes"][0]["id"]
 
 
+async def _fill_approvals(house: House, workspace: Workspace) -> None:
+    workspace.ids[Kind.APPROVAL] = await pending_approval(house, workspace)
+
+
 async def _fill_memory(house: House, workspace: Workspace) -> None:
     marker = f"{workspace.marker} {new_trace().span_id}"
     made = await house.data(
@@ -287,12 +293,45 @@ FILLERS: Sequence[Callable[[House, Workspace], Awaitable[None]]] = (
     _fill_access,
     _fill_agents,
     _fill_runs,
+    _fill_approvals,
     _fill_memory,
     _fill_behavior,
     _fill_tasks,
     _fill_audit,
 )
 """A new noun adds a step that makes one of it; tools are the same for every workspace."""
+
+
+async def pending_approval(house: House, workspace: Workspace) -> str:
+    """Start a run that asks about a call, and return the id of its question."""
+    asks = {"tool": {"decision": "ASK", "tools": [ASKED]}}
+    await house.data(
+        workspace.principal,
+        "mutation ($input: AdjustBehaviorInput!) { adjustBehavior(input: $input) { __typename } }",
+        input={"add": [{"statement": f"Ask, {workspace.marker}.", "effect": asks}]},
+    )
+    tool = {"name": ASKED, "arguments": {"text": workspace.marker}}
+    done = await house.data(
+        workspace.principal,
+        "mutation ($input: ExecuteAgentInput!) { executeAgent(input: $input) {"
+        " ... on RunSuccess { run { id } } ... on Error { message } } }",
+        input={
+            "agent": {"slug": workspace.slug},
+            "instruction": orjson.dumps({"tokens": 1, "tool": tool}).decode(),
+        },
+    )
+    stream = await house.listen(
+        workspace.principal,
+        "subscription ($run: ID!) { runEvents(runId: $run) { __typename"
+        " ... on ApprovalRequested { approval { id } } ... on RunFinished { output } } }",
+        {"run": done["run"]["id"]},
+    )
+    async with asyncio.timeout(DEADLINE_S), aclosing(stream.payloads()) as payloads:
+        async for payload in payloads:
+            event = orjson.loads(payload)["data"]["runEvents"]
+            if event["__typename"] == "ApprovalRequested":
+                return event["approval"]["id"]
+    raise AssertionError("The run ended without a question.")
 
 
 async def busy_run(house: House, workspace: Workspace) -> str:

@@ -1,0 +1,144 @@
+"""What the rules in force say to one call of a tool. Pure.
+
+The strongest rule that fits the call decides: the highest priority, at a tie the stricter
+decision. Where no rule fits, the tool's own default does.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from domain.behavior.rules import Rule, ToolDecision, ToolEffect, strongest_first
+from domain.kernel.conditions import JsonCondition, holds
+from domain.tools.manifest import SideEffect, ToolManifest
+from domain.tools.patterns import fits
+
+CARRIERS = ("net", "exec", "mail", "message")
+"""Capabilities by which a tool can carry data out, with what follows a dot or a colon."""
+
+_SAID = {
+    ToolDecision.ALLOW: "allows {}",
+    ToolDecision.ASK: "asks a person before {} is called",
+    ToolDecision.DENY: "forbids {}",
+}
+_STRICTNESS = {ToolDecision.ALLOW: 0, ToolDecision.ASK: 1, ToolDecision.DENY: 2}
+_SHOWN = 160
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What becomes of a call, and why; `rule` is None where a default or a bound decides."""
+
+    decision: ToolDecision
+    rule: Rule | None
+    explanation: str
+
+    def names(self, tool: str) -> bool:
+        """Tell whether a rule decides that names the tool itself, not by a wildcard."""
+        effect = None if self.rule is None else self.rule.effect
+        return isinstance(effect, ToolEffect) and tool in effect.tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFacts:
+    """What a decision depends on, of the tool itself."""
+
+    name: str
+    default: ToolDecision
+    carries_out: bool
+    """True when it can carry data out of the workspace."""
+    hands_on: bool = False
+    """True for handing work to another agent, which is no tool of its own."""
+
+    @classmethod
+    def of(cls, manifest: ToolManifest) -> "ToolFacts":
+        """Read them from what the tool says about itself."""
+        return cls(
+            name=manifest.name,
+            default=default_of(manifest.side_effect),
+            carries_out=carries_out(manifest.capabilities),
+        )
+
+    @classmethod
+    def of_delegation(cls, name: str) -> "ToolFacts":
+        """Handing work on is allowed where no rule says otherwise, within the agent's delegates."""
+        return cls(name=name, default=ToolDecision.ALLOW, carries_out=False, hands_on=True)
+
+
+def default_of(side_effect: SideEffect) -> ToolDecision:
+    """Decide where no rule does: a person is asked before what cannot be undone."""
+    return ToolDecision.ASK if side_effect is SideEffect.DANGEROUS else ToolDecision.ALLOW
+
+
+def carries_out(capabilities: Iterable[str]) -> bool:
+    """Tell whether a tool with these capabilities can carry data out."""
+    kinds = (capability.partition(":")[0].partition(".")[0] for capability in capabilities)
+    return any(kind in CARRIERS for kind in kinds)
+
+
+def decide(
+    rules: Iterable[Rule], tool: ToolFacts, forms: Sequence[Arguments], now_us: int
+) -> Decision:
+    """Decide on a call whose arguments come in several forms, as sent and as converted.
+
+    A rule that allows must fit every form, any other needs to fit one: what a tool makes of
+    "150" is not hidden from a rule on numbers.
+    """
+    for rule in strongest_first(rules):
+        effect = rule.effect
+        if not isinstance(effect, ToolEffect) or not rule.is_in_force(now_us):
+            continue
+        if fits(tool.name, effect.tools) and _holds(effect, forms):
+            said = _SAID[effect.decision].format(tool.name)
+            words = f"The rule {_short(rule.statement)!r} (priority {rule.priority}) {said}."
+            return Decision(decision=effect.decision, rule=rule, explanation=words)
+    if tool.default is ToolDecision.ALLOW:
+        words = f"No rule says anything of {tool.name}, so it may be called."
+    else:
+        words = f"{tool.name} does what cannot be undone, and no rule allows it without a question."
+    return Decision(decision=tool.default, rule=None, explanation=words)
+
+
+def forbids(rules: Iterable[Rule], name: str, now_us: int) -> bool:
+    """Tell whether every call of a tool is denied, whatever its arguments."""
+    for rule in strongest_first(rules):
+        effect = rule.effect
+        if not isinstance(effect, ToolEffect) or not rule.is_in_force(now_us):
+            continue
+        if fits(name, effect.tools):
+            if effect.decision is not ToolDecision.DENY:
+                return False
+            if not effect.when:
+                return True
+    return False
+
+
+def strictest(decisions: Iterable[Decision]) -> Decision:
+    """Return the strictest; the first of them where several are."""
+    return max(decisions, key=lambda found: _STRICTNESS[found.decision])
+
+
+def with_taint(found: Decision, tool: ToolFacts) -> Decision:
+    """Ask before a run that has read untrusted text carries data out, unless a rule names it."""
+    if found.decision is not ToolDecision.ALLOW or not tool.carries_out or found.names(tool.name):
+        return found
+    words = (
+        f"The run has read text that is not trusted, and {tool.name} can carry data out;"
+        " only a rule that names the tool allows that without a question."
+    )
+    return replace(found, decision=ToolDecision.ASK, rule=None, explanation=words)
+
+
+def _holds(effect: ToolEffect, forms: Sequence[Arguments]) -> bool:
+    if not effect.when:
+        return True
+    conditions = [JsonCondition.model_validate(condition) for condition in effect.when]
+    of_each = [all(holds(condition, form) for condition in conditions) for form in forms]
+    return all(of_each) if effect.decision is ToolDecision.ALLOW else any(of_each)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}\u2026"
