@@ -58,6 +58,7 @@ from domain.runs.rules_in_force import RulesInForce
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
+from domain.runs.standing import StandingRules
 from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
@@ -395,7 +396,13 @@ class _Services:
 
     def approvals(self, queue: JobQueue) -> ApprovalService:
         return ApprovalService(
-            self._database, self._clock, tools=self.tools, queue=queue, audit=self.audit
+            self._database,
+            self._clock,
+            tools=self.tools,
+            queue=queue,
+            store=self.store,
+            standing=StandingRules(self._database, self._clock, self._ids, audit=self.audit),
+            audit=self.audit,
         )
 
     def runs(self, runner: Runner, hub: Hub, queue: JobQueue) -> RunService:

@@ -50,6 +50,7 @@ from domain.runs.rulings import CallGate
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.settling import CallSettler
+from domain.runs.standing import StandingRules
 from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
@@ -235,6 +236,8 @@ class RunWorld:
             self.clock,
             tools=self.tools(self.effects),
             queue=self.queue,
+            store=self.store,
+            standing=StandingRules(self.database, self.clock, self.ids, audit=self.audit()),
             audit=self.audit(),
         )
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal, Scope
 from domain.behavior.rules import Rule
+from domain.events.store import EventStore
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.errors import Conflict, FieldProblem, NotFound, ObjectRef, ValidationFailed
 from domain.kernel.ports import Clock, JobQueue
@@ -20,6 +21,7 @@ from domain.runs.approval_state import ApprovalDecision, ApprovalScope, Approval
 from domain.runs.approval_writes import Answer, decide
 from domain.runs.orders import EXECUTE_JOB
 from domain.runs.parking import wake_statements
+from domain.runs.standing import NO_RULE, Standing, StandingRules
 from domain.runs.state import WaitsFor
 from domain.tools.calls import InvalidArguments
 from domain.tools.registry import ToolRegistry, parsed_arguments
@@ -57,16 +59,20 @@ class Decided:
 class ApprovalService(ApprovalQueries):
     """Approvals of every workspace; each call sees those of its caller's."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the collaborators, each a noun of its own
         self,
         database: Database,
         clock: Clock,
         *,
         tools: ToolRegistry,
         queue: JobQueue,
+        store: EventStore,
+        standing: StandingRules,
         audit: AuditTrail,
     ) -> None:
         super().__init__(database, clock)
+        self._store = store
+        self._standing = standing
         self._tools = tools
         self._queue = queue
         self._audit = audit
@@ -92,16 +98,35 @@ class ApprovalService(ApprovalQueries):
             decided_by=principal.name,
             decided_at=self._clock.now_us(),
         )
-        try:
-            await self._database.write(self._statements(principal, row, answer))
-        except WriteRefusedError as error:
+        while True:
+            standing = NO_RULE
+            if spec.scope is ApprovalScope.ALWAYS:
+                standing = await self._standing.prepare(principal, row, answer.status)
+            if await self._save(principal, row, answer, standing):
+                break
+            # Somebody else was faster: to the approval, or to the agent's rules.
             self._check_open(await self._found(principal, row.id))
-            raise self._over(row, ApprovalStatus.EXPIRED) from error
         self._queue.enqueue(EXECUTE_JOB, row.run_id)
-        return Decided(row=await self._found(principal, row.id), rule=None)
+        return Decided(row=await self._found(principal, row.id), rule=standing.rule)
+
+    async def _save(
+        self, principal: Principal, row: ApprovalRow, answer: Answer, standing: Standing
+    ) -> bool:
+        """Write the decision and what comes with it as one commit; false when it came too late."""
+        statements = self._statements(principal, row, answer, standing)
+        if standing.told:
+            statements += self._store.append(principal.workspace_id, standing.told)
+        try:
+            results = await self._database.write(statements)
+        except WriteRefusedError:
+            return False
+        if standing.told:
+            head = self._store.head_of(results)
+            self._store.announce(principal.workspace_id, head, standing.told)
+        return True
 
     def _statements(
-        self, principal: Principal, row: ApprovalRow, answer: Answer
+        self, principal: Principal, row: ApprovalRow, answer: Answer, standing: Standing
     ) -> list[Statement]:
         detail = {
             "runId": row.run_id,
@@ -119,7 +144,9 @@ class ApprovalService(ApprovalQueries):
             # The run's row first, as whoever holds the run does.
             *locked,
             decide(row.id, row.workspace_id, answer),
+            *standing.statements,
             wake,
+            *standing.lines,
             *self._audit.record(principal, "approval.decided", target=target, detail=detail),
         ]
 
