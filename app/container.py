@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.adapters.clock import SystemClock
-from app.adapters.events_local import LocalEventBus
 from app.adapters.files_beneath import WorkspaceFolders
 from app.database import DatabaseOptions, open_database
-from app.failures import REDIS_CURE, StartRefused
+from app.event_bus import open_bus
 from app.model_clients import check_default_model, model_clients
 from app.settings import Settings
 from domain.access.audit import AuditTrail
@@ -25,7 +24,6 @@ from domain.events.feed import WorkspaceFeed
 from domain.events.hub import Hub
 from domain.events.store import EventStore
 from domain.kernel.database import Database
-from domain.kernel.errors import Unavailable
 from domain.kernel.idempotency import IdempotencyKeys
 from domain.kernel.ids import IdSource
 from domain.kernel.jobs import Job, JobRegistry
@@ -146,7 +144,7 @@ async def open_container(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_options(settings)))
         clock = SystemClock()
-        bus = await _open_bus(settings, stack)
+        bus = await stack.enter_async_context(open_bus(settings, namespace=NAMESPACE))
         redactor = redactor or Redactor(settings.secret_values())
         services = _Services(settings, database, clock, bus, redactor=redactor)
         stack.push_async_callback(services.models.aclose)
@@ -195,20 +193,6 @@ async def open_container(
             tasks=tasks,
             workspace=workspace,
         )
-
-
-async def _open_bus(settings: Settings, stack: AsyncExitStack) -> EventBus:
-    if settings.is_embedded:
-        return LocalEventBus()
-    # Redis' clients are loaded only where they are used: they are 5 MB.
-    from app.adapters.events_redis import RedisEventBus
-
-    bus = await stack.enter_async_context(RedisEventBus(settings.redis_url, namespace=NAMESPACE))
-    try:
-        await bus.check()
-    except Unavailable as error:
-        raise StartRefused(f"{error.message}. {REDIS_CURE}") from error
-    return bus
 
 
 class _Services:

@@ -16,7 +16,7 @@ class Bounds:
     tools: tuple[tuple[str, ...], ...] = ()
     """Lists of patterns; a tool must fit each of them."""
     profiles: tuple[str, ...] = ()
-    """Behavior profiles of the agents above; the strictest decision of all counts."""
+    """Behavior profiles of the agents above that have one; the strictest decision counts."""
     agents: tuple[str, ...] = ()
     """Agents at work above, the first at the top; none of them can be asked again."""
 
@@ -37,7 +37,7 @@ class Bounds:
     ) -> "Bounds":
         """Add what bounds an agent that hands work on: its own patterns and those of its run."""
         more = tuple(tuple(each) for each in patterns if tuple(each) != ALL_TOOLS)
-        profiles = () if profile_id is None or profile_id in self.profiles else (profile_id,)
+        profiles = () if profile_id is None else (profile_id,)
         return Bounds(
             tools=(*self.tools, *(each for each in more if each not in self.tools)),
             profiles=(*self.profiles, *profiles),

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from domain.kernel.database import Database, Statement
+from domain.kernel.database import Database
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
@@ -36,7 +36,6 @@ from domain.runs.work import Work
 from domain.tools.calls import ToolError, ToolFailure, ToolResult
 from domain.tools.registry import bounded
 
-TAINT = "UPDATE run SET tainted = TRUE WHERE id = $1"
 NOT_DONE = {
     RunStatus.FAILED: "CHILD_FAILED",
     RunStatus.CANCELLED: "CHILD_CANCELLED",
@@ -98,16 +97,12 @@ class ChildRuns:
         """What a child has come to; a tainted one taints its parent with its result."""
         if not child.status.is_final:
             return replace(ruling, next=Next.WAIT)
-        statements = list(ruling.statements)
-        if child.is_tainted and not work.is_tainted:
-            work.is_tainted = True
-            statements.append(Statement(TAINT, (work.run_id,)))
+        work.is_tainted = work.is_tainted or child.is_tainted
         told = {**_telling(ruling.start, child.run_id, child.agent), "status": child.status}
         return replace(
             ruling,
             next=Next.DONE,
             done=CallDone(start=ruling.start, result=result_of(child), duration_ms=0),
-            statements=statements,
             tellings=[*ruling.tellings, (EventType.DELEGATION_FINISHED, told)],
         )
 
@@ -153,7 +148,9 @@ class ChildRuns:
         share: Share,
     ) -> Ruling:
         start, claim = ruling.start, work.claim
-        bounds = Bounds.read(claim.bounds).grown(claim.agent_id, granted(work, turn.settings), None)
+        bounds = Bounds.read(claim.bounds).grown(
+            claim.agent_id, granted(work, turn.settings), turn.behavior_profile_id
+        )
         child = NewChild(
             id=self._ids(),
             parent_run_id=work.run_id,

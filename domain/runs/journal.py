@@ -33,6 +33,8 @@ UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reason
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id
 """
 
+TAINT = "UPDATE run SET tainted = TRUE WHERE id = $1"
+
 CLOSE_STEPS = """
 UPDATE run_step SET status = $2, finished_at = $3
 WHERE run_id = $1 AND status IN ('RUNNING', 'WAITING_APPROVAL')
@@ -85,9 +87,9 @@ class Journal:
 
         Raises LeaseLostError.
         """
-        fence = Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True)
-        results = await self._write(work, [fence, *statements], drafts)
-        return results[1 : 1 + len(statements)]
+        fenced = self._fenced(work)
+        results = await self._write(work, [*fenced, *statements], drafts)
+        return results[len(fenced) : len(fenced) + len(statements)]
 
     async def once(self, work: Work, mark: Statement, drafts: Sequence[EventDraft]) -> bool:
         """Tell something unless its mark is set already; False when it was.
@@ -140,7 +142,7 @@ class Journal:
             work.end_wait(now_us),
         )
         batch = [
-            Statement(PROGRESS, (*self._fence(work), *self._usage(work)), must_match=True),
+            *self._fenced(work),
             *statements,
             *([] if only_if is None else [only_if]),
             Statement(PARK, values),
@@ -265,6 +267,15 @@ class Journal:
         if drafts:
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
         return results
+
+    def _fenced(self, work: Work) -> list[Statement]:
+        """What every write of a run that goes on begins with; children inherit the taint."""
+        values = (*self._fence(work), *self._usage(work))
+        fence = Statement(PROGRESS, values, must_match=True)
+        if work.is_taint_kept == work.is_tainted:
+            return [fence]
+        work.is_taint_kept = True
+        return [fence, Statement(TAINT, (work.run_id,))]
 
     @staticmethod
     def _fence(work: Work) -> tuple[str, int, str]:

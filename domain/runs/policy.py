@@ -21,7 +21,9 @@ from domain.behavior.policy import (
 from domain.behavior.rules import ToolDecision
 from domain.kernel.ports import Clock
 from domain.models.ports import ToolSpec
+from domain.runs.bounds import Bounds
 from domain.runs.context import Turn
+from domain.runs.delegate_call import DELEGATE
 from domain.runs.questions import Judged, Questions
 from domain.runs.rules_in_force import RuleSets, RulesInForce
 from domain.runs.rulings import Next, Ruling
@@ -59,7 +61,7 @@ class CallPolicy:
         rules = await self._rules.of_versions(
             step.behavior_version_id, step.agent_behavior_version_id
         )
-        bounds = self._rules.bounds_of(work)
+        bounds = Bounds.read(work.claim.bounds).tools
         if not rules and not bounds:
             return turn.specs
         now_us = self._clock.now_us()
@@ -67,7 +69,7 @@ class CallPolicy:
             spec
             for spec in turn.specs
             if not forbids(rules, spec.name, now_us)
-            and all(fits(spec.name, patterns) for patterns in bounds)
+            and (spec.name == DELEGATE or all(fits(spec.name, patterns) for patterns in bounds))
         ]
 
     def _judged(self, work: Work, turn: Turn, start: StepStart, sets: RuleSets) -> Judged | None:

@@ -1,6 +1,6 @@
 """Which rules bind a run now: the workspace's, its agent's, and those of all agents above it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 from domain.behavior.rules import Rules, read
 from domain.kernel.database import Database, placeholders
 from domain.kernel.errors import NotFound
+from domain.runs.bounds import Bounds
 from domain.runs.work import Work
 
 MOST_KEPT = 256
@@ -39,7 +40,8 @@ class RulesInForce:
 
     async def of_run(self, work: Work, profile_id: str | None) -> RuleSets:
         """Find what binds a run whose agent has this profile of its own."""
-        above: Sequence[str] = _bounds(work).get("profiles", ())
+        bounds = Bounds.read(work.claim.bounds)
+        above = bounds.profiles
         active, versions = await self._versions(work.workspace_id, {*above, profile_id} - {None})
         own = [active, versions.get(profile_id or "")]
         followed = [own]
@@ -52,13 +54,8 @@ class RulesInForce:
         return RuleSets(
             lists=[await self._rules(idents) for idents in followed],
             versions=[ident for ident in own if ident is not None],
-            bounds=self.bounds_of(work),
+            bounds=bounds.tools,
         )
-
-    @staticmethod
-    def bounds_of(work: Work) -> Sequence[Patterns]:
-        """What the agents above a run may call, each by its names and patterns."""
-        return _bounds(work).get("tools", ())
 
     async def of_versions(self, *version_ids: str | None) -> Rules:
         """Return the rules of these versions together."""
@@ -97,7 +94,3 @@ class RulesInForce:
                 del self._known[next(iter(self._known))]
             known = self._known[version_id] = read(rows[0][0])
         return known
-
-
-def _bounds(work: Work) -> Mapping[str, Any]:
-    return {} if work.claim.bounds is None else orjson.loads(work.claim.bounds)

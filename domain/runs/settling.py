@@ -16,7 +16,7 @@ from domain.runs.rulings import CallGate, Delegations, Next, Ruling
 from domain.runs.state import RunStatus, StepKind, WaitsFor
 from domain.runs.stepping import Stepper
 from domain.runs.steps import StepStart
-from domain.runs.work import Work, tainted
+from domain.runs.work import Work
 
 
 @dataclass(slots=True)
@@ -134,9 +134,8 @@ class CallSettler:
         """Keep a result for the model; write it and tell it."""
         turn.batch[done.start.position] = self._calls.message(done)
         batch.statements.append(self._calls.end_statement(done))
-        if done.is_untrusted and not work.is_tainted:
+        if done.is_untrusted:
             work.is_tainted = True
-            batch.statements.append(tainted(work.run_id))
         if done.start.kind is not StepKind.DELEGATION:
             batch.drafts.append(self._calls.finished_event(work, done))
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from domain.events.records import EventDraft
-from domain.kernel.database import Statement
 from domain.models.ports import TokenUsage
 from domain.models.prices import Price, dollars
 from domain.runs.answering import Asking
@@ -173,7 +172,8 @@ class Work:
         self.waits_for = None if claim.waits_for is None else WaitsFor(claim.waits_for)
         """What it waits for by its row; None while it is at work."""
         self.is_tainted = bool(claim.tainted)
-        """True once it has read untrusted text."""
+        """True once it has read untrusted text; the next commit keeps that."""
+        self.is_taint_kept = self.is_tainted
         self.has_asked = False
         """True once a person was asked something by this worker."""
         self.is_due = False
@@ -282,8 +282,3 @@ class RunFailure:
 def dumps(value: object) -> str:
     """JSON text of a value."""
     return orjson.dumps(value).decode()
-
-
-def tainted(run_id: str) -> Statement:
-    """Note that a run has read untrusted text; for the commit that records what it read."""
-    return Statement("UPDATE run SET tainted = TRUE WHERE id = $1 AND NOT tainted", (run_id,))
