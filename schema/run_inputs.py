@@ -60,6 +60,9 @@ class ExecuteAgentInput:
         ),
         default=0,
     )
+    output_schema: Json | None = field(
+        description="JSON Schema the answer must fit.", default=UNSET
+    )
     model: ModelInput | None = field(description="Model instead of the agent's.", default=UNSET)
     allowed_tools: list[str] | None = field(
         description="Tool names or patterns that narrow what the agent allows.", default=UNSET

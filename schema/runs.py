@@ -58,6 +58,7 @@ class Run(Node):
     output: str | None = field(
         description="Answer so far; final once the run has ended, partial when it was cut short."
     )
+    output_data: Json | None = field(description="Answer as data when an output schema was given.")
     error: RunError | None = field(description="Why it failed; null unless FAILED or TIMED_OUT.")
     depth: int = field(description="Delegations above it; 0 at the top.")
     attempt: int = field(description="Number of the try, from 1; counts crashes too.")
@@ -83,6 +84,7 @@ class Run(Node):
             instruction=row.instruction,
             inputs=Json(row.inputs),
             output=row.output,
+            output_data=None if row.output_data is None else Json(row.output_data),
             error=RunError.of(row),
             depth=row.depth,
             attempt=row.attempt,

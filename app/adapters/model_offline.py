@@ -40,6 +40,7 @@ class OfflineModelClient:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield the next call of the plan or the closing words; never fails."""
         # Its patterns take a tenth of a second to compile; a server starts without them.
+        from domain.models.offline.answers import data_answer
         from domain.models.offline.matching import ToolIndex
         from domain.models.offline.planner import PlannedCall, next_move
 
@@ -52,10 +53,11 @@ class OfflineModelClient:
             said = move.arguments
             reason = FinishReason.TOOL_CALLS
         else:
-            for word in split_words(move.text):
+            said, reason = move.text, move.reason
+            if request.output_schema is not None and reason is FinishReason.STOP:
+                said = data_answer(request.messages, said, request.output_schema)
+            for word in split_words(said):
                 yield TextDelta(word)
-            said = move.text
-            reason = move.reason
         yield TokenUsage(
             input_tokens=count_context_words(request.messages), output_tokens=count_words(said)
         )

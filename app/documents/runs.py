@@ -87,6 +87,7 @@ class Run(Document):
     instruction: str
     inputs: dict[str, Any]
     output: str | None
+    output_data: Any
     error: RunError | None
     depth: int
     attempt: int
@@ -114,6 +115,7 @@ class Run(Document):
             instruction=row.instruction,
             inputs=row.inputs,
             output=row.output,
+            output_data=row.output_data,
             error=_error_of(row),
             depth=row.depth,
             attempt=row.attempt,

@@ -55,13 +55,17 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """What a model is asked; `parameters` go to the provider as they are."""
+    """What a model is asked; `parameters` go to the provider as they are.
+
+    The messages say that the answer must fit `output_schema`, where there is one.
+    """
 
     model: str
     messages: Sequence[ChatMessage]
     tools: Sequence[ToolSpec] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     traceparent: str | None = None
+    output_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ class Asker:
         What came of it stays in `work.asking`, also when it fails.
         """
         words = await self._guidance.words(step.behavior_version_id, step.agent_behavior_version_id)
+        output = turn.output
+        if output is not None:
+            words = f"{words}\n\n{output.words}" if words else output.words
         model = turn.choice.model
         request = ModelRequest(
             model=model.name,
@@ -69,6 +72,7 @@ class Asker:
             tools=await self._offers.offered(work, turn, step),
             parameters=model.parameters,
             traceparent=work.traceparent,
+            output_schema=None if output is None else output.schema,
         )
         asking = work.begin_call(step.id, model.price, offline=model.is_offline)
         try:

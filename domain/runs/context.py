@@ -20,6 +20,7 @@ from domain.runs.circles import Circles, may_delegate
 from domain.runs.delegate_call import spec_of
 from domain.runs.failures import RunFailedError
 from domain.runs.lease import PastStep
+from domain.runs.output import OutputSchema
 from domain.runs.recovery import ANSWERED
 from domain.runs.state import RunErrorCode, StepKind, StepStatus
 from domain.runs.steering import SeenSteer, seen_steers
@@ -65,6 +66,10 @@ class Turn:
     """Results of the last answer's calls so far, by the position of their steps."""
     told: list[ChatMessage] = field(default_factory=list[ChatMessage])
     """What the run was told after them."""
+    output: OutputSchema | None = None
+    """What the answer must look like."""
+    repairs: int = 0
+    """Answers so far that did not."""
 
     def close_batch(self) -> None:
         """All calls of the last answer are done: the model reads their results in order."""
@@ -102,7 +107,8 @@ class ContextBuilder:
         messages.append(ChatMessage(role="user", content=_instruction(work)))
         again = past or work.claim.retry_of is not None
         told = await seen_steers(self._database, work.run_id) if again else []
-        done, batch = replayed(past, told)
+        output = output_of(work)
+        done, batch = replayed(past, told, output)
         messages += done
         limits = narrowed_limits(settings.limits, work.spec.get("limits") or {})
         return Turn(
@@ -117,6 +123,8 @@ class ContextBuilder:
             messages=messages if settings.instructions else messages[1:],
             batch=batch,
             told=[steer.message() for steer in told],
+            output=output,
+            repairs=repairs_in(past, output),
         )
 
     def price_of(self, provider: str, name: str) -> Price | None:
@@ -239,8 +247,24 @@ def narrowed_limits(limits: RunLimits, given: Mapping[str, Any]) -> RunLimits:
     return limits.model_copy(update=changes)
 
 
+def output_of(work: Work) -> OutputSchema | None:
+    """What a run's answer must look like; None when any text will do."""
+    schema = work.spec.get("outputSchema")
+    return None if schema is None else OutputSchema(schema)
+
+
+def repairs_in(past: Sequence[PastStep], output: OutputSchema | None) -> int:
+    """Count the recorded answers that did not fit."""
+    if output is None:
+        return 0
+    answers = [step for step in past if step.kind == StepKind.MODEL_CALL and not step.calls]
+    return sum(
+        1 for step in answers if step.status in ANSWERED and output.objections(step.text or "")
+    )
+
+
 def replayed(
-    past: Sequence[PastStep], told: list[SeenSteer]
+    past: Sequence[PastStep], told: list[SeenSteer], output: OutputSchema | None = None
 ) -> tuple[list[ChatMessage], dict[int, ChatMessage]]:
     """Turn recorded steps back into the messages that they were.
 
@@ -259,6 +283,8 @@ def replayed(
             while told and told[0].position <= step.position:
                 messages.append(told.pop(0).message())
             messages.append(_answer_message(step))
+            if output is not None and not step.calls:
+                messages += output.objections(step.text or "")
     return messages, batch
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.events.records import EventDraft
 from domain.kernel.database import Row, Statement
 from domain.runs.state import RunStatus
-from domain.runs.work import RunFailure, Work
+from domain.runs.work import RunFailure, Work, dumps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +18,15 @@ class RunEnd:
     output: str | None = None
     reason: str | None = None
     failure: RunFailure | None = None
+    data: Any = None
+    """The answer as data, where a schema asked for it."""
 
     def columns(self) -> tuple[object, ...]:
         """In the order of the END statement."""
         failure = self.failure
         problem = (failure.code, failure.message, failure.retryable) if failure else (None,) * 3
-        return (self.status, self.reason, self.output, *problem)
+        data = None if self.data is None else dumps(self.data)
+        return (self.status, self.reason, self.output, *problem, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from domain.runs.journal import Journal, LeaseLostError, OvertakenError
 from domain.runs.lease import MOST_LOSSES, PastStep
 from domain.runs.limits import StepLimits, out_of_time, rest_s
 from domain.runs.messages import EndMessages
+from domain.runs.output import MOST_REPAIRS, Reading, misfit
 from domain.runs.recovery import Recovery, recover
 from domain.runs.settling import CallSettler
 from domain.runs.state import EventType, RunErrorCode, RunStatus, StepStatus, WaitsFor
@@ -273,6 +274,9 @@ class RunEngine:
         self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer
     ) -> StepStart | None:
         """End the run with its answer; return the next step where it goes on instead."""
+        reading = Reading() if turn.output is None else turn.output.read(answer.text)
+        if reading.complaint is not None:
+            return await self._repair(work, turn, step, answer, complaint=reading.complaint)
         drafts = await self._journal.settled(work)
         now_us = self._clock.now_us()
         drafts.append(self._usage_event(work))
@@ -281,7 +285,7 @@ class RunEngine:
         drafts.append(work.draft(EventType.RUN_FINISHED, data, now_us))
         statements = [end_model_step(step.id, answer, now_us)]
         statements += self._messages.answer(work, answer.text)
-        end = RunEnd(status=RunStatus.SUCCEEDED, output=answer.text)
+        end = RunEnd(status=RunStatus.SUCCEEDED, output=answer.text, data=reading.data)
         try:
             await self._journal.end(work, end, statements, drafts)
         except OvertakenError:
@@ -292,6 +296,31 @@ class RunEngine:
             turn.messages.append(self._calls.asked(answer))
             return await self._stepper.begin(work, turn, statements, drafts[:-1])
         return None
+
+    async def _repair(
+        self, work: Work, turn: Turn, step: StepStart, answer: ModelAnswer, *, complaint: str
+    ) -> StepStart | None:
+        """Ask again for an answer that fits, told to whoever watches. Raises RunFailedError."""
+        failure = misfit(complaint)
+        # A planner would give the same answer again.
+        if turn.repairs >= MOST_REPAIRS or turn.choice.model.is_offline or turn.output is None:
+            raise RunFailedError(failure)
+        self._limits.before_repair(work, turn)
+        turn.repairs += 1
+        drafts = await self._journal.settled(work)
+        drafts.append(self._usage_event(work))
+        now_us = self._clock.now_us()
+        data = {
+            "attempt": turn.repairs + 1,
+            "delayMs": 0,
+            "error": failure.as_json(),
+            "voidedStepId": step.id,
+        }
+        drafts.append(work.draft(EventType.RETRYING, data, now_us))
+        turn.messages += [self._calls.asked(answer), *turn.output.objections(answer.text)]
+        work.keep_text()
+        ended = end_model_step(step.id, answer, now_us)
+        return await self._stepper.begin(work, turn, [ended], drafts)
 
     async def _end_failed(
         self,

@@ -27,7 +27,7 @@ END = """
 UPDATE run SET input_tokens = $4, output_tokens = $5, cached_tokens = $6, reasoning_tokens = $7,
     model_calls = $8, tool_calls = $9, cost_pico_usd = $10, cost_known = $11, offline = $12,
     status = $13, status_reason = $14, output = $15, error_code = $16, error_message = $17,
-    error_retryable = $18, finished_at = $19,
+    error_retryable = $18, output_data = $19, finished_at = $20,
     lease_owner = NULL, lease_until = NULL, due_at = NULL, holds_conversation = FALSE,
     waits_for = NULL, parked_at = NULL, line_at = NULL
 WHERE id = $1 AND fence = $2 AND lease_owner = $3 RETURNING id

@@ -68,22 +68,14 @@ class StepLimits:
         self, work: Work, turn: Turn, step: StepStart, calls: int
     ) -> Hold | None:
         """Check a run whose model asks for so many calls. Raises RunFailedError."""
-        self.check_spent(work, turn)
-        limits, asking = turn.limits, work.asking
-        if limits.max_cost_usd is not None and asking is not None and asking.cost is None:
-            _fail(
-                f"{turn.choice.model.label} did not say what it used, so a limit in money"
-                " (maxCostUsd) cannot be kept."
-            )
-        # Of calls after which another model or worker went on, no step is counted.
-        if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
-            _fail(
-                f"The run needs more than its {limits.max_steps} steps (maxSteps) for an answer."
-                " Raise the limit, or ask for less at once."
-            )
+        self._check_room(work, turn, calls)
         ahead = Ahead(steps=calls, tool_calls=calls)
         reached = await self._rules.reached(work, step, ahead)
         return await self._obeyed(work, reached) if reached else None
+
+    def before_repair(self, work: Work, turn: Turn) -> None:
+        """Check a run whose model is to answer once more. Raises RunFailedError."""
+        self._check_room(work, turn, 0)
 
     @staticmethod
     def check_spent(work: Work, turn: Turn, of_step: RunFailure | None = None) -> None:
@@ -99,6 +91,22 @@ class StepLimits:
     def leave(self, work: Work) -> None:
         """Count what a run used at last; it is no longer at work here."""
         self._rules.sums.leave(work)
+
+    def _check_room(self, work: Work, turn: Turn, calls: int) -> None:
+        """End the run unless so many calls and the model's next word still fit."""
+        self.check_spent(work, turn)
+        limits, asking = turn.limits, work.asking
+        if limits.max_cost_usd is not None and asking is not None and asking.cost is None:
+            _fail(
+                f"{turn.choice.model.label} did not say what it used, so a limit in money"
+                " (maxCostUsd) cannot be kept."
+            )
+        # Of calls after which another model or worker went on, no step is counted.
+        if work.position - turn.choice.lost_steps + calls + 1 > limits.max_steps:
+            _fail(
+                f"The run needs more than its {limits.max_steps} steps (maxSteps) for an answer."
+                " Raise the limit, or ask for less at once."
+            )
 
     async def _obeyed(self, work: Work, reached: Sequence[Reached]) -> Hold | None:
         """End the run where a rule says so, or say why it is to be held."""

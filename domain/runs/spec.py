@@ -3,10 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from domain.agents.settings import ModelChoice
 from domain.kernel.idempotency import IdempotencyKey, digest_of
+from domain.kernel.json_fit import JsonFit
+from domain.kernel.json_schema_words import UnusableSchemaError
 from domain.kernel.validation import (
     LARGEST_WHOLE,
     ClientModel,
@@ -15,6 +17,7 @@ from domain.kernel.validation import (
     Text,
     Whole,
     exactly_one_of,
+    refusal,
 )
 from domain.memory.policy import MemoryPolicy
 from domain.tools.patterns import Pattern
@@ -64,6 +67,19 @@ class LimitsSpec(ClientModel):
     max_cost_usd: Annotated[Number, Field(gt=0)] | None = None
 
 
+def _is_usable(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        JsonFit(schema)
+    except UnusableSchemaError as error:
+        place = ".".join(error.path) or "the root"
+        raise refusal(f"{error.reason} At {place}.") from error
+    return schema
+
+
+AnswerSchema = Annotated[JsonObject, AfterValidator(_is_usable)]
+"""A JSON Schema that an answer can be held against."""
+
+
 class ExecuteSpec(ClientModel):
     """An instruction for an agent."""
 
@@ -73,6 +89,7 @@ class ExecuteSpec(ClientModel):
     conversation_id: Text | None = None
     on_busy: OnBusy = OnBusy.REJECT
     wait_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+    output_schema: AnswerSchema | None = None
     model: ModelChoice | None = None
     allowed_tools: Annotated[list[Pattern], Field(max_length=100)] | None = None
     limits: LimitsSpec | None = None
@@ -88,7 +105,10 @@ class ExecuteSpec(ClientModel):
     def kept(self) -> dict[str, Any]:
         """The part that the engine reads again, as it is stored on the run."""
         stored = {"model", "allowed_tools", "limits", "memory"}
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)
+        kept = self.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)
+        if self.output_schema is not None:
+            kept["outputSchema"] = self.output_schema
+        return kept
 
 
 class RetrySpec(ClientModel):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from domain.kernel.json_fit import JsonFit
 from domain.models.offline.earlier import RESULT_KEYS, parsed, unwrapped
 from domain.models.offline.fences import INLINE_CHARS, fenced, in_line
 from domain.models.offline.parameters import Kind, Parameter, parameters_of
@@ -53,6 +54,18 @@ def final_answer(messages: Sequence[ChatMessage]) -> str:
     if len(results) == 1:
         return _result(results[0])
     return "\n".join(f"{place}. {_result(each)}" for place, each in enumerate(results, 1))
+
+
+def data_answer(messages: Sequence[ChatMessage], said: str, schema: Mapping[str, Any]) -> str:
+    """The result of the last step as JSON, in the plainest form that fits; else what was said."""
+    results = _results(messages)
+    value: Any = parsed(results[-1].message.content) if results else parsed(said)
+    inner = unwrapped(value)
+    needed: Sequence[str] = schema.get("required") or list(schema.get("properties") or {})
+    wrapped = {needed[0]: inner} if len(needed) == 1 else inner
+    fit = JsonFit(schema)
+    fitting = [each for each in (value, inner, wrapped) if not fit.misfits(each)]
+    return json.dumps(fitting[0] if fitting else value, ensure_ascii=False)
 
 
 def failed_answer(
