@@ -27,6 +27,7 @@ RUN: Json = {
     "instruction": "What is 12% of 300?",
     "inputs": {},
     "output": "12 / 100 * 300 = 36",
+    "outputData": None,
     "error": None,
     "depth": 0,
     "attempt": 1,

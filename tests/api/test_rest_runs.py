@@ -17,7 +17,7 @@ STREAM = {"accept": "text/event-stream"}
 RUN = """
 query ($id: ID!) { run(id: $id) {
   id agent { id } agentVersion conversation { id } parent { id } retryOf { id } status
-  statusReason instruction inputs output error { code message retryable } depth attempt
+  statusReason instruction inputs output outputData error { code message retryable } depth attempt
   usage { inputTokens outputTokens cachedTokens reasoningTokens modelCalls toolCalls costUsd }
   offline traceId metadata createdBy createdAt startedAt finishedAt
 } }
