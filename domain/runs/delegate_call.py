@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 from domain.kernel.errors import ValidationFailed
 from domain.kernel.validation import ClientModel, JsonObject, Text, validated
 from domain.models.ports import ToolSpec
-from domain.runs.spec import LONGEST_INSTRUCTION, LimitsSpec
+from domain.runs.spec import LONGEST_INSTRUCTION, AnswerSchema, LimitsSpec
 from domain.tools.calls import ToolError, ToolFailureCode
 from domain.tools.manifest import SideEffect, ToolManifest
 
@@ -43,7 +43,7 @@ class DelegateCall(ClientModel):
     agent: Text
     instruction: Annotated[Text, Field(min_length=1, max_length=LONGEST_INSTRUCTION)]
     inputs: JsonObject | None = None
-    output_schema: JsonObject | None = None
+    output_schema: AnswerSchema | None = None
     limits: LimitsSpec | None = None
 
 

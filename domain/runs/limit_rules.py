@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from domain.agents.rows import AgentRow
 from domain.behavior.rules import LimitAction, LimitEffect, LimitMetric, LimitWindow, Rule, read
+from domain.behavior.writes import version_in_force, version_of_profile
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import QuotaExceeded
 from domain.kernel.moments import SECOND_US, format_moment
@@ -26,11 +27,7 @@ MOST_KEPT = 256
 IN_FORCE_S = 1.0
 """How long a process may refuse new runs by rules that have changed; runs obey them at once."""
 
-IN_FORCE = """
-SELECT
-    (SELECT version_id FROM behavior_profile WHERE workspace_id = $1 AND active),
-    (SELECT version_id FROM behavior_profile WHERE workspace_id = $1 AND id = $2 AND NOT active)
-"""
+IN_FORCE = f"SELECT {version_in_force('$1')}, {version_of_profile('$1', '$2')}"
 
 KEEP_MARKS_US = 93 * DAY_US
 PRUNE_MARKS = "DELETE FROM limit_mark WHERE created_at < $1 RETURNING rule_id"
@@ -124,7 +121,7 @@ class LimitRules:
     async def reached(self, work: Work, step: StepStart, ahead: Ahead) -> list[Reached]:
         """Return the limits that a run may not go beyond now, and those it is to warn of."""
         own = Scope(work.workspace_id, work.claim.agent_id)
-        limits = await self._of(own, step.behavior_version_id, None)
+        limits = await self._of(own, step.behavior_version_id, step.agent_behavior_version_id)
         if not limits:
             return []
         now_us = self._clock.now_us()

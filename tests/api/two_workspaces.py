@@ -36,7 +36,7 @@ NO_LIMITS = Limits(
 GLOBAL_ID = re.compile(rf"(?<![\w-])(?:{'|'.join(kind.value for kind in Kind)})_[\w-]{{6,}}")
 NOTHING = {"NotFound", "Heartbeat"}
 """Types of answers that show no object."""
-_LISTED = ("_nodes", "_edges", "_hits", "_count")
+_LISTED = ("_nodes", "_edges", "_hits", "_count", "_rows")
 """What lists and counts the objects of an answer."""
 ASKED = "text_slug"
 """A tool that nothing else in the workspaces calls."""

@@ -27,9 +27,12 @@ async def world(database: Database) -> AsyncGenerator[RunWorld, None]:
         yield built
 
 
-async def put_in_force(world: RunWorld, *effects: LimitEffect) -> list[Rule]:
-    """Save limits as the rules of the workspace."""
-    profile = await world.behavior.active(world.principal)
+async def put_in_force(
+    world: RunWorld, *effects: LimitEffect, profile_id: str | None = None
+) -> list[Rule]:
+    """Save limits as the rules of the workspace, or of another profile."""
+    profile = await world.behavior.profile(world.principal, profile_id)
+    assert profile is not None
     rules = [
         Rule(
             id=world.ids(),
@@ -266,6 +269,36 @@ async def test_what_other_processes_used_counts_a_second_later(world: RunWorld) 
         await world.accept()
 
     assert unseen.status == "SUCCEEDED"
+
+
+async def test_a_rule_of_an_agents_own_profile_counts_over_that_agent_alone(
+    world: RunWorld,
+) -> None:
+    made = await world.behavior.create(world.principal, {"name": "frugal"})
+    await world.agents.create(
+        world.principal, {"name": "Frugal", "slug": "frugal", "behaviorProfileId": made.id}
+    )
+    await put_in_force(
+        world, limit(LimitMetric.TOKENS, 10, HOUR, LimitAction.STOP), profile_id=made.id
+    )
+    frugal = {"slug": "frugal"}
+    others = [await run_off(world, say("ok")) for _ in range(2)]
+
+    first = await run_off(world, NOTE, NOTE, say("never"), agent=frugal)
+    with pytest.raises(QuotaExceeded) as refused:
+        await world.accept(agent=frugal)
+    world.model.scripts = [say("ok")]
+    after = await run_off(world)
+
+    assert [row.status for row in (*others, first, after)] == [
+        "SUCCEEDED",
+        "SUCCEEDED",
+        "FAILED",
+        "SUCCEEDED",
+    ]
+    assert refused.value.message.startswith(
+        "The limit of 10 tokens an hour of this agent is reached with 12"
+    )
 
 
 async def test_marks_of_windows_long_over_are_forgotten(world: RunWorld) -> None:
