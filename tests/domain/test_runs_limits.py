@@ -285,6 +285,7 @@ async def test_a_rule_of_an_agents_own_profile_counts_over_that_agent_alone(
     others = [await run_off(world, say("ok")) for _ in range(2)]
 
     first = await run_off(world, NOTE, say("ok"), agent=frugal)
+    world.clock.move(2)
     with pytest.raises(QuotaExceeded) as refused:
         await world.accept(agent=frugal)
     after = await run_off(world, say("ok"))
