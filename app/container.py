@@ -9,6 +9,7 @@ from enum import StrEnum
 from app.adapters.clock import SystemClock
 from app.adapters.files_beneath import WorkspaceFolders
 from app.database import DatabaseOptions, open_database
+from app.engine import EngineParts, build_engine
 from app.event_bus import open_bus
 from app.model_clients import check_default_model, model_clients
 from app.settings import Settings
@@ -34,33 +35,17 @@ from domain.memory.service import MemoryService
 from domain.memory.tools import memory_tools
 from domain.models.providers import ModelProviders
 from domain.runs.approvals import ApprovalService
-from domain.runs.asking import Asker
-from domain.runs.calls import CallRunner
-from domain.runs.context import ContextBuilder
-from domain.runs.delegation import ChildRuns
 from domain.runs.engine import RunEngine
-from domain.runs.family_ending import FamilyEnding
-from domain.runs.guidance import Guidance
 from domain.runs.journal import Journal
 from domain.runs.lease import LeaseOffice
 from domain.runs.limit_rules import LimitRules
-from domain.runs.limits import StepLimits
-from domain.runs.line import ConversationLine
 from domain.runs.memory_use import run_memory
-from domain.runs.messages import EndMessages
 from domain.runs.orders import EXECUTE_JOB, RunOrders
-from domain.runs.policy import CallPolicy
-from domain.runs.questions import Questions
 from domain.runs.retention import EventRetention
-from domain.runs.rules_in_force import RulesInForce
 from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
-from domain.runs.settling import CallSettler
 from domain.runs.standing import StandingRules
-from domain.runs.steering import Steering
-from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
-from domain.runs.tokens import TokenWriter
 from domain.tasks.commits import SCHEDULER_CHANNEL, TaskCommits
 from domain.tasks.firing import TaskFiring
 from domain.tasks.look import LookParts
@@ -270,53 +255,21 @@ class _Services:
         )
 
     def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
-        tokens = TokenWriter(self._database, self.store, self._clock, lost=lost)
-        line = ConversationLine(self._database, self.hint, clock=self._clock, ids=self._ids)
-        expiry_s = self._settings.approval_expiry_s
-        questions = Questions(self._database, self._clock, self._ids, expiry_s=expiry_s)
-        journal = Journal(
-            self._database,
-            self.store,
-            tokens,
-            self._clock,
-            endings=[
-                FamilyEnding(self._database, self._ids, self.hint),
-                OccurrenceEnding(self._ids, self._wake_scheduler),
-                line,
-                questions,
-            ],
-        )
-        policy = CallPolicy(RulesInForce(self._database), questions, self._clock)
-        calls = CallRunner(self._clock, self._ids, self.audit)
-        steering = Steering(self._database, self.conversations, self._clock)
-        stepper = Stepper(journal, self._clock, self._ids, steering=steering, line=line)
-        engine = RunEngine(
-            contexts=ContextBuilder(self._database, self.conversations, self.models, self.tools),
-            asker=Asker(
-                Guidance(self._database, self._clock),
-                journal,
-                tokens,
-                offers=policy,
-                clock=self._clock,
-            ),
-            calls=calls,
-            settler=CallSettler(
-                calls=calls,
-                gate=policy,
-                delegations=ChildRuns(
-                    self._database, calls, self._clock, self._ids, hint=self.hint
-                ),
-                journal=journal,
-                stepper=stepper,
-                clock=self._clock,
-            ),
-            stepper=stepper,
-            limits=StepLimits(self._database, journal, self._limit_rules, self._clock),
-            journal=journal,
-            messages=EndMessages(self.conversations),
+        parts = EngineParts(
+            database=self._database,
+            store=self.store,
             clock=self._clock,
+            ids=self._ids,
+            audit=self.audit,
+            conversations=self.conversations,
+            models=self.models,
+            tools=self.tools,
+            limit_rules=self._limit_rules,
+            endings=[OccurrenceEnding(self._ids, self._wake_scheduler)],
+            hint=self.hint,
+            approval_expiry_s=self._settings.approval_expiry_s,
         )
-        return engine, journal
+        return build_engine(parts, lost)
 
     def hint(self, run_id: str) -> None:
         """Tell a worker of a run that is due."""
