@@ -53,6 +53,7 @@ class RequestLoaders:
         self._positions = Batch(self._fetch_positions)
         self._profiles = Batch(self._fetch_profiles)
         self._versions = Batch(self._fetch_versions)
+        self._denied = Batch(self._fetch_denied)
         self._effective = Batch(self._fetch_effective)
         self._followed = Batch(self._fetch_followed)
         self._tasks = Batch(self._fetch_tasks)
@@ -233,10 +234,14 @@ class RequestLoaders:
         tool = self._services.tools.get(name)
         return None if tool is None else tool.manifest
 
-    def tools(self, allowed: Sequence[str], page: PageRequest) -> tuple[Page[ToolManifest], Count]:
-        """Tools whose names fit the patterns, by name, and how to count them."""
+    async def tools(
+        self, allowed: Sequence[str], profile_id: str | None, page: PageRequest
+    ) -> tuple[Page[ToolManifest], Count]:
+        """Tools that fit the patterns and that no rule denies an agent, and how to count them."""
         self._principal.needs_any(Scope.TOOLS_READ, Scope.AGENTS_READ)
-        found = [tool.manifest for tool in self._services.tools.allowed(allowed)]
+        denied = await self._denied.load(profile_id or "") or frozenset[str]()
+        fitting = self._services.tools.allowed(allowed)
+        found = [tool.manifest for tool in fitting if tool.manifest.name not in denied]
         return page_of_tools(found, page), counter(found)
 
     async def _fetch_agents(self, ids: Sequence[str]) -> Mapping[str, AgentRow]:
@@ -280,6 +285,10 @@ class RequestLoaders:
 
     async def _fetch_versions(self, ids: Sequence[str]) -> Mapping[str, BehaviorVersionRow]:
         return await self._services.behavior.versions_by_ids(self._principal, ids)
+
+    async def _fetch_denied(self, profile_ids: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        names = self._services.tools.names()
+        return await self._services.behavior.denied_tools(self._principal, profile_ids, names)
 
     async def _fetch_effective(
         self, profile_ids: Sequence[str]

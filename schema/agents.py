@@ -220,8 +220,8 @@ class Agent(Node):
         extensions=[Paged()],
     )
     async def tools(self, info: Info, page: PageRequest) -> ToolConnection:
-        """List the registered tools that its patterns allow."""
-        found, count = info.context.loaders.tools(self.allowed_tools, page)
+        """List the registered tools that its patterns allow and no rule denies."""
+        found, count = await info.context.loaders.tools(self.allowed_tools, self.profile_id, page)
         return ToolConnection.of(found, count=count)
 
     @field(description="Agents it may delegate to.")

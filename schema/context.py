@@ -191,8 +191,13 @@ class Loaders(Protocol):
         """Tool by name."""
         ...
 
-    def tools(self, allowed: Sequence[str], page: PageRequest) -> tuple[Page[ToolManifest], Count]:
-        """Tools whose names fit the patterns, by name, and how to count them."""
+    async def tools(
+        self, allowed: Sequence[str], profile_id: str | None, page: PageRequest
+    ) -> tuple[Page[ToolManifest], Count]:
+        """Tools that fit the patterns and that no rule denies an agent, and how to count them.
+
+        `profile_id` is the agent's own profile.
+        """
         ...
 
 

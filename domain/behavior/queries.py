@@ -9,6 +9,7 @@ from domain.access.scopes import Principal, Scope
 from domain.behavior.effective import EffectiveRule, resolve
 from domain.behavior.merging import sourced
 from domain.behavior.patch import BehaviorDiff, diff
+from domain.behavior.policy import forbids
 from domain.behavior.rows import BehaviorProfileRow, BehaviorVersionRow
 from domain.behavior.rules import NO_RULES, Rules, read
 from domain.behavior.writes import insert_default
@@ -99,6 +100,27 @@ class BehaviorQueries:
         return {
             ident: self._resolved(active, None if ident == active.id else own.get(ident), rules)
             for ident in wanted
+        }
+
+    async def denied_tools(
+        self, principal: Principal, profile_ids: Iterable[str], names: Iterable[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """Return the tools of which agents of these own profiles may make no call, by profile.
+
+        Also for those who see agents or tools.
+        """
+        principal.needs_any(Scope.TOOLS_READ, Scope.AGENTS_READ)
+        active = await self._active(principal.workspace_id)
+        wanted, now_us = list(dict.fromkeys(profile_ids)), self._clock.now_us()
+        own = {row.id: row for row in await self._profiles(principal).filter(id__in=wanted)}
+        rules = await self._rules_of(principal, [active, *own.values()])
+        binding = {
+            ident: rules[active.id] + (rules[ident] if ident in own and ident != active.id else ())
+            for ident in wanted
+        }
+        return {
+            ident: frozenset(name for name in names if forbids(found, name, now_us))
+            for ident, found in binding.items()
         }
 
     def _resolved(
