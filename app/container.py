@@ -143,8 +143,7 @@ async def open_container(
         jobs.register(Job(name=EXECUTE_JOB, queue=RUNS_QUEUE, carry_out=runner.execute))
         broker = make_broker(settings.redis_url, asyncio.get_running_loop(), namespace=NAMESPACE)
         stack.callback(broker.close)
-        queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
-        services.queue = queue
+        services.queue = queue = stack.enter_context(DramatiqJobQueue(make_actors(jobs, broker)))
         feed = WorkspaceFeed(hub, services.store, clock)
         commits = services.task_commits(queue)
         tasks = services.tasks(commits, feed)

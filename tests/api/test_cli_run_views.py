@@ -52,6 +52,7 @@ STORY: Sequence[Item] = [
     {"type": "SomethingNew"},
     {"type": "Heartbeat"},
 ]
+LATER = "2026-11-23T04:00:00.000Z"
 WORKER_LOST = {"code": "WORKER_LOST", "message": "The worker was lost.", "retryable": True}
 
 
@@ -158,6 +159,33 @@ def test_an_answer_that_is_the_failure_is_not_said_twice():
 
     assert output.getvalue() == "I did\nnothing.\n"
     assert errors.getvalue().splitlines()[1] == "The run failed; the answer says why."
+
+
+def test_a_question_says_what_it_is_about_and_how_to_answer_it():
+    asked = {
+        "id": "approval_1",
+        "toolName": "calculate",
+        "arguments": CALL,
+        "reason": "A rule asks.",
+        "expiresAt": LATER,
+        "status": "PENDING",
+        "decidedBy": None,
+        "decisionReason": None,
+    }
+    denied = {**asked, "status": "DENIED", "decidedBy": "ada", "decisionReason": "Not today."}
+    errors = io.StringIO()
+    story = [
+        {"type": "ApprovalRequested", "approval": asked},
+        {"type": "ApprovalResolved", "approval": denied},
+    ]
+
+    told(io.StringIO(), errors, story, RUN)
+
+    assert errors.getvalue().splitlines()[1:-1] == [
+        'A person is asked: may calculate(expression="6 * 7") go ahead? A rule asks.',
+        f"Decide with decideApproval and the id approval_1 until {LATER}; silence denies.",
+        "The call of calculate is denied by ada: Not today.",
+    ]
 
 
 def test_a_call_that_failed_says_why():

@@ -111,6 +111,8 @@ class PeopleView:
             "ReasoningDelta": self._reasoning,
             "ToolCallStarted": self._call_started,
             "ToolCallFinished": self._call_finished,
+            "ApprovalRequested": self._asked,
+            "ApprovalResolved": self._answered,
             "Retrying": self._retrying,
         }
 
@@ -203,6 +205,24 @@ class PeopleView:
             told = one_line(item["error"]["message"], max(room, 120))
             self._screen.line(f"  {words} failed: {told} ({took})", style="yellow")
         self._busy(f"calling {', '.join(self._calls.values())}" if self._calls else "thinking")
+
+    def _asked(self, item: Json) -> None:
+        asked = item["approval"]
+        words = call_words(asked["toolName"], asked["arguments"], self._screen.width * 2 // 3)
+        reason = one_line(asked["reason"], LONGEST_FAILURE)
+        self._screen.line(f"A person is asked: may {words} go ahead? {reason}", style="yellow")
+        self._screen.line(
+            f"Decide with decideApproval and the id {asked['id']} until {asked['expiresAt']};"
+            " silence denies."
+        )
+        self._busy("waiting for a person")
+
+    def _answered(self, item: Json) -> None:
+        decided = item["approval"]
+        who = f" by {one_line(decided['decidedBy'], 100)}" if decided["decidedBy"] else ""
+        why = f": {one_line(decided['decisionReason'], 200)}" if decided["decisionReason"] else "."
+        state = decided["status"].lower()
+        self._screen.line(f"The call of {decided['toolName']} is {state}{who}{why}", dim=True)
 
     def _retrying(self, item: Json) -> None:
         why = one_line(item["error"]["message"], LONGEST_FAILURE).rstrip(".")
