@@ -6,7 +6,7 @@ answer in verse!"). What rules mean beyond their words is for people and models 
 policies it is what their effects prove, see `precedence`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from domain.behavior.effective import overrider
@@ -73,10 +73,10 @@ def _of_words(advice: Iterable[Rule]) -> list[RuleConflict]:
 
 
 def _of_effects(policies: tuple[SourcedRule, ...]) -> list[RuleConflict]:
-    """Each rule without a say, with the first that leaves it none; alike ones in one."""
+    """Each rule that loses to another, with the first that it loses to; alike ones in one."""
     found: dict[tuple[str, str], list[Rule]] = {}
-    for one in policies:
-        winner = overrider(one, policies)
+    for place, one in enumerate(policies):
+        winner = overrider(one, policies) or _contradicted(one, policies[:place])
         if winner is not None:
             message = _reason(winner.rule, one.rule)
             found.setdefault((winner.rule.id, message), [winner.rule]).append(one.rule)
@@ -84,6 +84,22 @@ def _of_effects(policies: tuple[SourcedRule, ...]) -> list[RuleConflict]:
         RuleConflict(rules=tuple(rules), message=message, winner=rules[0])
         for (_, message), rules in found.items()
     ]
+
+
+def _contradicted(one: SourcedRule, above: Sequence[SourcedRule]) -> SourcedRule | None:
+    """Return the first stronger rule that decides the same calls under the same conditions."""
+    loser = one.rule.effect
+    if not isinstance(loser, ToolEffect):
+        return None
+    firsts = ((other, other.rule.effect) for other in above)
+    return next(
+        (
+            other
+            for other, first in firsts
+            if isinstance(first, ToolEffect) and fits_the_same(first, loser)
+        ),
+        None,
+    )
 
 
 def _reason(winner: Rule, loser: Rule) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, cast
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from domain.behavior.rules import (
     LimitAction,
@@ -20,9 +20,18 @@ from domain.tools.patterns import Pattern
 MOST_TOOLS = 50
 MOST_CONDITIONS = 20
 
+
+def _is_named(tools: object) -> object:
+    # Not by a least length, which counts only the names that are well formed.
+    if tools in ([], ()):
+        raise refusal("Name at least one tool, or a pattern such as mail_*.")
+    return tools
+
+
 Tools = Annotated[
     tuple[Pattern, ...],
-    Field(min_length=1, max_length=MOST_TOOLS),
+    Field(max_length=MOST_TOOLS, json_schema_extra={"minItems": 1}),
+    BeforeValidator(_is_named),
     AfterValidator(lambda tools: tuple(dict.fromkeys(tools))),
 ]
 Conditions = Annotated[tuple[JsonCondition, ...], Field(max_length=MOST_CONDITIONS)]

@@ -14,14 +14,14 @@ from domain.behavior.rules import (
     ToolEffect,
     conditions_of,
 )
-from domain.tools.patterns import cover, is_exact
+from domain.tools.patterns import cover
 
 
 def overrides(one: SourcedRule, other: SourcedRule, *, is_above: bool) -> bool:
     """True when the other never decides beside the one; `is_above` if the one is stronger."""
     effect, without = one.rule.effect, other.rule.effect
     if isinstance(effect, ToolEffect) and isinstance(without, ToolEffect):
-        return is_above and fits_all_of(effect, without) and not _lets_out(effect, without)
+        return is_above and _always_fits_with(effect, without)
     if isinstance(effect, LimitEffect) and isinstance(without, LimitEffect):
         if not _counts_all_of(one, other) or not is_reached_first(effect, without):
             return False
@@ -31,15 +31,9 @@ def overrides(one: SourcedRule, other: SourcedRule, *, is_above: bool) -> bool:
     return False
 
 
-def fits_all_of(wider: ToolEffect, narrower: ToolEffect) -> bool:
-    """True when every call that the narrower one fits, fits the wider one too."""
-    conditions = conditions_of(wider) <= conditions_of(narrower)
-    return conditions and cover(wider.tools, narrower.tools)
-
-
 def fits_the_same(one: ToolEffect, other: ToolEffect) -> bool:
-    """True when both fit the same calls."""
-    return fits_all_of(one, other) and fits_all_of(other, one)
+    """True when both name the same tools under the same conditions."""
+    return _covers(one, other) and _covers(other, one)
 
 
 def counts_the_same(one: LimitEffect, other: LimitEffect) -> bool:
@@ -63,12 +57,18 @@ def _counts_all_of(one: SourcedRule, other: SourcedRule) -> bool:
     return in_run or not one.is_agents or other.is_agents
 
 
-def _lets_out(above: ToolEffect, below: ToolEffect) -> bool:
-    """True when only the weaker rule names its tools, which a run that read untrusted text needs.
+def _always_fits_with(one: ToolEffect, other: ToolEffect) -> bool:
+    """True when the one fits every call that the other fits.
 
-    Such a run may carry data out with a tool that a rule allows by its exact name.
+    A rule that allows must fit all forms of the arguments, as sent and as converted, any other
+    needs to fit one: so a condition of the former may fail where that of the latter holds.
     """
     allow = ToolDecision.ALLOW
-    if above.decision is not allow or below.decision is not allow:
+    if one.when and one.decision is allow and other.decision is not allow:
         return False
-    return any(is_exact(name) and name not in above.tools for name in below.tools)
+    return _covers(one, other)
+
+
+def _covers(wider: ToolEffect, narrower: ToolEffect) -> bool:
+    conditions = conditions_of(wider) <= conditions_of(narrower)
+    return conditions and cover(wider.tools, narrower.tools)

@@ -43,6 +43,8 @@ class NewRun:
     created_at: int
     due_at: int | None = None
     """When it may begin; at once when absent."""
+    behavior_profile_id: str | None = None
+    """The agent's own, for the first step of a run that begins at once."""
     task_id: str | None = None
     occurrence_id: str | None = None
     owner: str | None = None

@@ -152,7 +152,7 @@ class RunAcceptor:
     ) -> None:
         """Accept, claim, and the first step in one commit; then the run is at work here."""
         work = Work(_claim_of(new))
-        first = runner.engine.first_step(work, provider=model.provider, model=model.name)
+        first = runner.engine.first_step(work, model, profile_id=new.behavior_profile_id)
         drafts: list[EventDraft] = [work.draft(EventType.RUN_STARTED, {}, new.created_at)]
         store, place = self._parts.store, len(statements)
         statements += [first.statement(), *store.append(new.workspace_id, drafts)]

@@ -17,6 +17,7 @@ from domain.kernel.ports import Clock
 from domain.kernel.tracing import TraceContext
 from domain.kernel.validation import storable
 from domain.models.ports import ChatMessage, ToolCall
+from domain.runs.context import Turn
 from domain.runs.lease import PastStep
 from domain.runs.state import EventType, RunErrorCode, StepKind, StepStatus
 from domain.runs.steps import ModelAnswer, StepStart, end_tool_step
@@ -69,7 +70,12 @@ class CallRunner:
         self._ids = ids
 
     def starts(
-        self, work: Work, calls: Sequence[ToolCall], hands_on: Callable[[str], bool]
+        self,
+        work: Work,
+        turn: Turn,
+        calls: Sequence[ToolCall],
+        *,
+        hands_on: Callable[[str], bool],
     ) -> list[StepStart]:
         """Number the calls of an answer as steps; `hands_on` tells names that delegate."""
         return [
@@ -84,6 +90,8 @@ class CallRunner:
                 arguments=readable(call.arguments),
                 trace_id=work.claim.trace_id,
                 started_at=self._clock.now_us(),
+                behavior_profile_id=turn.behavior_profile_id,
+                pinned=work.pinned,
             )
             for call in calls
         ]

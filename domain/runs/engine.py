@@ -18,6 +18,7 @@ from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock
 from domain.models.ports import ModelError
 from domain.models.prices import FREE_PROVIDERS
+from domain.models.providers import ModelRef
 from domain.runs.asking import Asker, answer_of
 from domain.runs.calls import CallRunner
 from domain.runs.context import ContextBuilder, Turn, calls_of
@@ -64,9 +65,12 @@ class RunEngine:
         self._messages = messages
         self._clock = clock
 
-    def first_step(self, work: Work, *, provider: str, model: str) -> StepStart:
-        """The model step that a run accepted inline begins with, written with its acceptance."""
-        return self._stepper.model_step(work, provider, model)
+    def first_step(self, work: Work, model: ModelRef, *, profile_id: str | None) -> StepStart:
+        """The model step that a run accepted inline begins with, written with its acceptance.
+
+        `profile_id` names the agent's own profile of behavior.
+        """
+        return self._stepper.model_step(work, model, profile_id=profile_id)
 
     async def carry_out(
         self, work: Work, past: Sequence[PastStep], first: StepStart | None = None

@@ -41,7 +41,7 @@ class Guidance:
         return (await self._worded((version_id, agent_version_id))).rules
 
     async def words(self, version_id: str | None, agent_version_id: str | None = None) -> str:
-        """Return the advice of the versions, strongest first; empty when none is in force."""
+        """Return the statements of the versions, strongest first; empty when none is in force."""
         return (await self._worded((version_id, agent_version_id))).text
 
     async def _worded(self, followed: Followed) -> _Worded:
@@ -81,7 +81,7 @@ def guided(messages: Sequence[ChatMessage], words: str) -> Sequence[ChatMessage]
 
 
 def _worded(rules: Rules, now_us: int) -> _Worded:
-    found = [rule for rule in rules if rule.kind is RuleKind.GUIDANCE and rule.is_in_force(now_us)]
+    found = [rule for rule in rules if rule.is_in_force(now_us)]
     ends = [rule.expires_at for rule in found if rule.expires_at is not None]
     text = "\n".join([OPENING, *(_line(rule) for rule in found)]) if found else ""
     return _Worded(rules=rules, text=text, until_us=min(ends, default=None))
@@ -91,4 +91,5 @@ NOTHING = _Worded(rules=(), text="", until_us=None)
 
 
 def _line(rule: Rule) -> str:
-    return "- " + rule.statement.replace("\n", "\n  ")
+    enforced = " (enforced)" if rule.kind is RuleKind.POLICY else ""
+    return "- " + rule.statement.replace("\n", "\n  ") + enforced

@@ -177,6 +177,7 @@ class RunService(RunControl):
             workspace_id=principal.workspace_id,
             agent_id=agent.id,
             agent_version=agent.version,
+            behavior_profile_id=agent.settings.get("behaviorProfileId"),
             conversation_id=spec.conversation_id,
             instruction=spec.instruction,
             inputs=spec.inputs,

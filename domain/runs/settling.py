@@ -61,7 +61,7 @@ class CallSettler:
         Returns the next model call, None when the run was parked.
         """
         hands_on = _hands_on(self._delegations, turn)
-        starts = self._calls.starts(work, calls, hands_on)
+        starts = self._calls.starts(work, turn, calls, hands_on=hands_on)
         work.usage.tool_calls += sum(1 for start in starts if start.kind is StepKind.TOOL_CALL)
         rulings = await self._rule(work, turn, starts)
         steps = [start.statement() for start in starts]

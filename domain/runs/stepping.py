@@ -7,6 +7,8 @@ from domain.kernel.database import Statement
 from domain.kernel.ids import IdSource
 from domain.kernel.ports import Clock
 from domain.models.ports import ChatMessage
+from domain.models.providers import ModelRef
+from domain.runs.candidates import Candidate
 from domain.runs.context import Turn
 from domain.runs.journal import Journal, OvertakenError
 from domain.runs.line import ConversationLine
@@ -44,7 +46,9 @@ class Stepper:
         self._steering = steering
         self._line = line
 
-    def model_step(self, work: Work, provider: str, model: str) -> StepStart:
+    def model_step(
+        self, work: Work, model: ModelRef | Candidate, *, profile_id: str | None
+    ) -> StepStart:
         """Number the next model call."""
         return StepStart(
             id=self._ids(),
@@ -52,10 +56,12 @@ class Stepper:
             run_id=work.run_id,
             position=work.next_position(),
             kind=StepKind.MODEL_CALL,
-            provider=provider,
-            name=model,
+            provider=model.provider,
+            name=model.name,
             trace_id=work.claim.trace_id,
             started_at=self._clock.now_us(),
+            behavior_profile_id=profile_id,
+            pinned=work.pinned,
         )
 
     async def begin(
@@ -86,7 +92,7 @@ class Stepper:
         """Write what came before and begin the next model call, whatever is wanted of the run."""
         steers = await self._steering.found(work)
         states, changes = self.at_work(work)
-        step = self.model_step(work, turn.choice.model.provider, turn.choice.model.name)
+        step = self.model_step(work, turn.choice.model, profile_id=turn.behavior_profile_id)
         taken = self._steering.taken(work, steers, step.position)
         batch = [*statements, *states, *taken, step.statement()]
         results = await self._journal.progress(work, batch, [*drafts, *changes])

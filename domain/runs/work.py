@@ -1,6 +1,6 @@
 """A run in the hands of its worker: what it is asked, under which lease, how far it has come."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -148,6 +148,10 @@ class Work:
         self.position = position
         self.spec: Mapping[str, Any] = orjson.loads(claim.spec)
         self.inputs: Mapping[str, Any] = orjson.loads(claim.inputs)
+        self.pinned: Sequence[str | None] | None = (
+            None if claim.behavior_pin is None else orjson.loads(claim.behavior_pin)
+        )
+        """Versions of behavior that its steps follow: the workspace's, then its agent's."""
         self.usage = RunUsage(
             claim.input_tokens,
             claim.output_tokens,

@@ -34,6 +34,7 @@ CHOSEN: Mapping[str, Any] = {
     "CreateApiKeyInput.scopes": ["RUNS_READ"],
     "RollbackAgentInput.toVersion": 1,
     "RollbackBehaviorInput.toVersion": 1,
+    "CreateBehaviorProfileInput.name": "Made by the walk",
     "AdjustBehaviorInput.comment": "Changed by the walk",
     "SaveMemoryInput.content": "Saved by the walk",
     "UpdateMemoryInput.content": "Changed by the walk",

@@ -23,6 +23,7 @@ from tests.api.two_workspaces import (
     make_workspace,
     open_house,
     pending_approval,
+    spare_profile,
 )
 
 LINES = """
@@ -84,6 +85,8 @@ DEEDS = (
         given={"erase": True},
         is_gone=True,
     ),
+    Deed(mutation="createBehaviorProfile", action="behavior.created", target="BehaviorProfile"),
+    Deed(mutation="activateBehaviorProfile", action="behavior.activated", target="BehaviorProfile"),
     Deed(
         mutation="adjustBehavior",
         action="behavior.adjusted",
@@ -91,6 +94,12 @@ DEEDS = (
         given={"add": [{"statement": "Be brief."}]},
     ),
     Deed(mutation="rollbackBehavior", action="behavior.rolled_back", target="BehaviorProfile"),
+    Deed(
+        mutation="deleteBehaviorProfile",
+        action="behavior.deleted",
+        target="BehaviorProfile",
+        is_gone=True,
+    ),
     Deed(mutation="createTask", action="task.created", target="Task"),
     Deed(mutation="updateTask", action="task.updated", target="Task"),
     Deed(mutation="pauseTask", action="task.paused", target="Task"),
@@ -101,6 +110,7 @@ DEEDS = (
     Deed(mutation="revokeApiKey", action="key.revoked", target="ApiKey"),
 )
 REPEATS_CHANGE_NOTHING = (
+    "activateBehaviorProfile",
     "adjustBehavior",
     "forgetMemories",
     "restoreMemories",
@@ -146,6 +156,9 @@ class World:
         if deed.mutation == "decideApproval":
             waiting = await pending_approval(self.house, self.workspace)
             self.workspace.ids[Kind.APPROVAL] = waiting
+        if deed.mutation == "deleteBehaviorProfile":
+            spare = await spare_profile(self.house, self.workspace)
+            self.workspace.ids[Kind.BEHAVIOR_PROFILE] = spare
 
     async def lines(self, trace_id: str) -> list[dict[str, Any]]:
         """What the log tells of a trace."""

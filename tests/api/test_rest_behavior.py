@@ -16,7 +16,7 @@ RULE = encode_id(Kind.BEHAVIOR_RULE, UNKNOWN)
 SHOWN = """
 query { behaviorProfile {
   id name description active version createdAt updatedAt
-  rules { id statement kind priority tags expiresAt createdBy }
+  rules { id statement kind effect { __typename } priority tags expiresAt createdBy }
 } }
 """
 

@@ -243,6 +243,31 @@ async def _fill_memory(house: House, workspace: Workspace) -> None:
 
 
 async def _fill_behavior(house: House, workspace: Workspace) -> None:
+    await _adjust_behavior(house, workspace, None)
+    profile = await _adjust_behavior(house, workspace, await spare_profile(house, workspace))
+    workspace.ids[Kind.BEHAVIOR_PROFILE] = profile["id"]
+    workspace.ids[Kind.BEHAVIOR_VERSION] = profile["versions"]["nodes"][0]["id"]
+    workspace.ids[Kind.BEHAVIOR_RULE] = profile["rules"][0]["id"]
+
+
+async def spare_profile(house: House, workspace: Workspace) -> str:
+    """A profile that is not in force, so that it can be put there and deleted."""
+    profiles = await house.data(workspace.principal, "{ behaviorProfiles { id active } }")
+    spare = [profile["id"] for profile in profiles if not profile["active"]]
+    if spare:
+        return spare[0]
+    made = await house.data(
+        workspace.principal,
+        "mutation ($input: CreateBehaviorProfileInput!) { createBehaviorProfile(input: $input) {"
+        " ... on BehaviorProfileSuccess { profile { id } } ... on Error { message } } }",
+        input={"name": f"{workspace.marker} {new_trace().span_id}"},
+    )
+    return made["profile"]["id"]
+
+
+async def _adjust_behavior(
+    house: House, workspace: Workspace, profile_id: str | None
+) -> dict[str, Any]:
     statement = f"{workspace.marker} {new_trace().span_id}"
     made = await house.data(
         workspace.principal,
@@ -250,12 +275,14 @@ async def _fill_behavior(house: House, workspace: Workspace) -> None:
         " ... on AdjustBehaviorSuccess {"
         " profile { id rules { id } versions(first: 1) { nodes { id } } } }"
         " ... on Error { message } } }",
-        input={"strategy": "REPLACE", "add": [{"statement": statement}], "comment": statement},
+        input={
+            "profileId": profile_id,
+            "strategy": "REPLACE",
+            "add": [{"statement": statement}],
+            "comment": statement,
+        },
     )
-    profile = made["profile"]
-    workspace.ids[Kind.BEHAVIOR_PROFILE] = profile["id"]
-    workspace.ids[Kind.BEHAVIOR_VERSION] = profile["versions"]["nodes"][0]["id"]
-    workspace.ids[Kind.BEHAVIOR_RULE] = profile["rules"][0]["id"]
+    return made["profile"]
 
 
 async def _fill_tasks(house: House, workspace: Workspace) -> None:

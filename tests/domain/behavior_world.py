@@ -77,8 +77,8 @@ async def behavior_world(database: Database) -> BehaviorWorld:
     """Build the world on a database."""
     clock, ids = SteppedClock(), IdSource(SystemClock().now_us)
     access = AccessService(database, clock, ids)
-    ours = await access.create_workspace("Ours")
-    theirs = await access.create_workspace("Theirs")
+    ours = await access.create_workspace("Ours", slug=f"ours-{ids()}")
+    theirs = await access.create_workspace("Theirs", slug=f"theirs-{ids()}")
     store = EventStore(database, LocalEventBus())
     return BehaviorWorld(
         database=database,

@@ -117,6 +117,7 @@ async def test_a_new_agent_keeps_all_that_was_given(agents: AgentService) -> Non
             "recallLimit": 0,
             "memorize": False,
         },
+        "behaviorProfileId": None,
         "metadata": {"team": ["a", 1, None]},
     }
 
@@ -156,7 +157,8 @@ async def test_a_new_agent_keeps_all_that_was_given(agents: AgentService) -> Non
         ({"name": "x", "memory": {"recallKinds": ["DREAM"]}}, "memory.recallKinds.0"),
         ({"name": "x", "memory": {"recallLimit": 51}}, "memory.recallLimit"),
         ({"name": "x", "metadata": []}, "metadata"),
-        ({"name": "x", "behaviorProfileId": "b"}, "behaviorProfileId"),
+        ({"name": "x", "behaviorProfile": "b"}, "behaviorProfile"),
+        ({"name": "x", "behaviorProfileId": ""}, "behaviorProfileId"),
         ({"name": "x", "idempotencyKey": "k" * 201}, "idempotencyKey"),
     ],
 )

@@ -1,74 +1,31 @@
 """Patches that nobody thought of: whole versions, stable ids, and the way back."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.database import DatabaseOptions, open_database
 from domain.behavior.adjustment import Adjustment
 from domain.behavior.patch import adjusted, diff
-from domain.behavior.rules import Rules, read, strongest_first, written
+from domain.behavior.rules import read, strongest_first, written
 from domain.kernel.errors import GobError
 from domain.kernel.validation import validated
-from tests.databases import new_sqlite
-from tests.domain.behavior_world import HOUR_US, BehaviorWorld, behavior_world
+from tests.domain.behavior_model import FAULT, PATCH, Json, named, patched, seen, without_ids
+from tests.domain.behavior_world import BehaviorWorld, behavior_world
 
-LATER_US = 1_700_000_000_000_000 + HOUR_US
-WORDS = st.sampled_from(["be kind", "Be kind!", "ask", "ö\n\U0001f600", '"quoted\\"', "never ask"])
-PLACE = st.integers(0, 5)
-PARTS: dict[str, st.SearchStrategy[Any]] = {
-    "priority": st.integers(0, 100),
-    "tags": st.lists(st.sampled_from("abc"), max_size=3),
-    "expiresAt": st.sampled_from([LATER_US, None]),
-}
-NEW = st.fixed_dictionaries({"statement": WORDS}, optional=PARTS)
-UPDATE = st.fixed_dictionaries({"rule": PLACE}, optional={"statement": WORDS, **PARTS})
-PATCH = st.fixed_dictionaries(
-    {},
-    optional={
-        "strategy": st.sampled_from(["MERGE", "REPLACE"]),
-        "add": st.lists(NEW, max_size=3),
-        "update": st.lists(UPDATE, max_size=2, unique_by=lambda change: change["rule"]),
-        "remove": st.lists(PLACE, max_size=2),
-    },
+PATCHES = 5
+"""Patches of one story."""
+STORIES = st.lists(
+    st.tuples(st.one_of(PATCH, PATCH, PATCH, FAULT), st.integers(0, 9)),
+    min_size=PATCHES,
+    max_size=PATCHES,
 )
-FAULT = st.sampled_from(
-    [
-        {"add": [{"statement": "fine"}, {"statement": ""}]},
-        {"add": [{"statement": "fine"}], "remove": ["nobody"]},
-        {"add": [{"statement": "fine"}], "update": [{"ruleId": "nobody"}]},
-        {"add": [{"statement": "fine"}], "expectedVersion": -1},
-        {"add": [{"statement": "fine", "priority": 1.5}]},
-        {"strategy": "REPLACE", "add": [{"statement": "fine"}], "more": 1},
-    ]
-)
-
-
-def named(patch: dict[str, Any], rules: Rules) -> dict[str, Any]:
-    """Let places of a patch name rules that are there."""
-
-    def ident(place: int) -> str | None:
-        return rules[place].id if place < len(rules) else None
-
-    updates = [
-        {**{k: v for k, v in change.items() if k != "rule"}, "ruleId": ident(change["rule"])}
-        for change in patch.get("update", [])
-        if ident(change["rule"]) is not None
-    ]
-    updated = {change["ruleId"] for change in updates}
-    removed = [ident(place) for place in patch.get("remove", [])]
-    return {
-        **patch,
-        "update": updates,
-        "remove": [found for found in removed if found is not None and found not in updated],
-    }
+sizes = pytest.mark.parametrize("patches", [60, pytest.param(1000, marks=pytest.mark.soak)])
 
 
 @settings(deadline=None)
@@ -93,28 +50,98 @@ def test_a_patched_list_is_in_order_has_no_rule_twice_and_is_told_by_its_diff(
         rules = after
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(PATCH, min_size=1, max_size=5), FAULT, st.integers(0, 5))
-def test_after_any_patches_every_version_can_be_had_back_byte_for_byte(
-    patches: list[dict[str, Any]], fault: dict[str, Any], place: int
+@sizes
+def test_whatever_patches_come_each_version_can_be_had_back_byte_for_byte(
+    database_url: str, patches: int
 ):
-    async def story(world: BehaviorWorld) -> None:
-        for patch in patches:
-            await world.adjust(**named(patch, tuple(await world.rules())))
-        before = await world.versions()
-        with pytest.raises(GobError):
-            await world.adjust(**fault)
-        assert [row.rules for row in await world.versions()] == [row.rules for row in before]
-        if before:
-            wanted = before[place % len(before)]
-            await world.behavior.rollback(world.ada, {"toVersion": wanted.version})
-            assert (await world.versions())[0].rules == wanted.rules
+    @settings(
+        max_examples=patches // PATCHES,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(STORIES)
+    def holds(story: list[tuple[Json, int]]) -> None:
+        asyncio.run(told(database_url, story))
 
-    asyncio.run(on_new_database(story))
+    holds()
 
 
-async def on_new_database(story: Callable[[BehaviorWorld], Coroutine[Any, Any, None]]) -> None:
-    with TemporaryDirectory() as folder:
-        options = DatabaseOptions(url=new_sqlite(Path(folder)), migrates_at_start=False)
-        async with open_database(options) as database:
-            await story(await behavior_world(database))
+async def told(database_url: str, story: list[tuple[Json, int]]) -> None:
+    """Send the patches of a story one by one, and take a way back after each."""
+    options = DatabaseOptions(url=database_url, migrates_at_start=False)
+    async with open_database(options) as database:
+        world = await behavior_world(database)
+        for patch, place in story:
+            if is_fault(patch):
+                await refuse(world, patch)
+            else:
+                await apply(world, patch)
+            await go_back(world, place)
+
+
+def is_fault(patch: Json) -> bool:
+    return any(rule.get("statement") == "fine" for rule in patch.get("add", []))
+
+
+async def refuse(world: BehaviorWorld, fault: Json) -> None:
+    before = await stored(world)
+
+    with pytest.raises(GobError):
+        await world.adjust(**fault)
+
+    assert await stored(world) == before
+
+
+async def apply(world: BehaviorWorld, patch: Json) -> None:
+    rules = tuple(await world.rules())
+    asked = named(patch, rules)
+    before, known = await stored(world), frozenset(rule.id for rule in rules)
+
+    shown = await world.adjust(**asked, dryRun=True)
+    assert await stored(world) == before
+    done = await world.adjust(**asked)
+
+    after = tuple(await world.rules())
+    assert without_ids(seen(after), known) == without_ids(patched(seen(rules), asked), known)
+    assert after == strongest_first(after)
+    assert done.changed is (written(after) != written(rules))
+    assert (len(shown.diff.added), shown.diff.removed) == (
+        len(done.diff.added),
+        done.diff.removed,
+    )
+    grown = await stored(world)
+    assert len(grown.versions) == len(before.versions) + done.changed
+    assert grown.events == before.events + done.changed
+    assert grown.lines == before.lines + done.changed
+
+
+async def go_back(world: BehaviorWorld, place: int) -> None:
+    """Return to some version, and from there to the one before: both byte for byte."""
+    versions = await world.versions()
+    if not versions:
+        return
+    wanted, latest = versions[place % len(versions)], versions[0]
+
+    await world.behavior.rollback(world.ada, {"toVersion": wanted.version})
+    assert (await world.versions())[0].rules == wanted.rules
+    await world.behavior.rollback(world.ada, {"toVersion": latest.version})
+
+    found = await world.versions()
+    assert found[0].rules == latest.rules
+    assert [row.rules for row in found[-len(versions) :]] == [row.rules for row in versions]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a refused patch must leave as it is."""
+
+    versions: tuple[str, ...]
+    events: int
+    lines: int
+
+
+async def stored(world: BehaviorWorld) -> Stored:
+    versions, events, lines = await world.versions(), await world.events(), await world.lines()
+    texts = tuple(row.rules for row in versions)
+    return Stored(versions=texts, events=len(events), lines=len(lines))

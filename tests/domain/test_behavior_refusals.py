@@ -78,9 +78,12 @@ async def test_of_adjustments_of_one_version_only_the_first_is_taken(world: Beha
         ({"add": [{"statement": "a", "priority": 101}]}, "add.0.priority", "Give at most 100."),
         ({"add": [{"statement": "a", "tags": [""]}]}, "add.0.tags.0", None),
         (
-            {"add": [{"statement": "a", "effect": {}}]},
-            "add.0.effect",
-            "There is no such field; the fields here are statement, priority, tags, expiresAt.",
+            {"add": [{"statement": "a", "scope": "all"}]},
+            "add.0.scope",
+            (
+                "There is no such field; the fields here are statement, effect, priority, tags,"
+                " expiresAt."
+            ),
         ),
         (
             {"add": [{"statement": "a", "expiresAt": 1_700_000_000_000_000}]},
