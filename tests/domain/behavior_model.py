@@ -115,7 +115,7 @@ def patched(rules: Sequence[Json], patch: Json) -> list[Json]:
         rule |= _cleared({k: v for k, v in change.items() if k != "ruleId"})
         named_ones.append(rule)
     for new in patch.get("add", []):
-        wanted = {"id": None, "priority": 50, "tags": [], "expiresAt": None, "effect": None}
+        wanted: Json = {"id": None, "priority": 50, "tags": [], "expiresAt": None, "effect": None}
         wanted |= _cleared(new)
         same = next((rule for rule in found if _meaning(rule) == _meaning(wanted)), None)
         if same is None:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.database import DatabaseOptions, open_database
@@ -58,7 +58,6 @@ def test_whatever_patches_come_each_version_can_be_had_back_byte_for_byte(
         max_examples=patches // PATCHES,
         deadline=None,
         print_blob=True,
-        suppress_health_check=list(HealthCheck),
     )
     @given(STORIES)
     def holds(story: list[tuple[Json, int]]) -> None:
