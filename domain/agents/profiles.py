@@ -1,4 +1,4 @@
-"""The behavior profile that an agent names is there, and stays while it is named."""
+"""The behavior profile that an agent names: it is there, and stays while it is named."""
 
 from domain.agents.settings import AgentSettings
 from domain.agents.writes import claim_slugs

@@ -72,7 +72,8 @@ def version_in_force(workspace_id: str) -> str:
 def version_of_profile(workspace_id: str, profile_id: str) -> str:
     """SQL for the version in force of an agent's own profile; both arguments are SQL too.
 
-    NULL when the profile is gone, and when it is the workspace's, whose rules count once.
+    NULL when it is the workspace's, whose rules count once. One that was deleted since goes on
+    to bind the runs whose agent had it when they began.
     """
     return (
         f"(SELECT version_id FROM behavior_profile WHERE workspace_id = {workspace_id}"

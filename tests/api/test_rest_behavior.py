@@ -105,6 +105,17 @@ async def test_a_dry_run_changes_nothing(world: RestWorld):
         ({"remove": [RULE, "x"]}, "remove.1", "is no id"),
         ({"profileId": "x"}, "profileId", "is no id"),
         ({"strategy": "MIX"}, "strategy", "MERGE, REPLACE"),
+        (
+            {"add": [{"statement": "x", "effect": {"limit": {"metric": "STEPS", "maximum": 0}}}]},
+            "add.0.effect.limit.maximum",
+            "Give more than 0",
+        ),
+        (
+            {"add": [{"statement": "x", "effect": {"tool": {"decision": "ASK", "tools": [" "]}}}]},
+            "add.0.effect.tool.tools.0",
+            "Use letters",
+        ),
+        ({"add": [{"statement": "x", "effect": {}}]}, "add.0.effect", "exactly one"),
         ({"add": "x"}, "add", "Give a list."),
         ({"update": [1]}, "update.0", "Give a JSON object."),
     ],
@@ -173,3 +184,43 @@ async def test_reading_is_no_right_to_change(world: RestWorld):
         response = await client.post(f"{ROOT}/behavior/adjust", json={"comment": "x"})
 
     assert problem_of(response, 403, "FORBIDDEN")["requiredScope"] == "BEHAVIOR_WRITE"
+
+
+async def test_rules_of_another_profile_enforce_what_was_sent(world: RestWorld):
+    made = await world.api.ask(
+        'mutation { createBehaviorProfile(input: { name: "careful" }) {'
+        " ... on BehaviorProfileSuccess { profile { id } } } }"
+    )
+    ident = made["createBehaviorProfile"]["profile"]["id"]
+    tool = {
+        "decision": "ASK",
+        "tools": ["mail_*"],
+        "when": [{"path": "to", "test": {"in": ["a@example.org", 1]}}],
+    }
+    limit = {"metric": "COST_USD", "maximum": 2.5, "window": "DAY", "onReach": "PAUSE"}
+
+    done = await adjusted(
+        world,
+        profileId=ident,
+        add=[
+            {"statement": "Ask.", "priority": 60, "effect": {"tool": tool}},
+            {"statement": "Pay.", "effect": {"limit": limit}},
+            {"statement": "Pay.", "priority": 40, "effect": {"limit": {**limit, "maximum": 9}}},
+        ],
+    )
+    found = (await world.client.get(f"{ROOT}/behavior", params={"id": ident})).json()
+
+    assert (found["name"], found["active"], found["version"]) == ("careful", False, 1)
+    assert found["rules"] == done["profile"]["rules"]
+    assert [(rule["kind"], rule["effect"]) for rule in found["rules"]] == [
+        ("POLICY", {"tool": tool, "limit": None}),
+        ("POLICY", {"tool": None, "limit": limit}),
+        ("POLICY", {"tool": None, "limit": {**limit, "maximum": 9}}),
+    ]
+    assert (await profile(world))["rules"] == []
+    # What is shown can be sent back as it is.
+    shown = [
+        {key: rule[key] for key in ("statement", "priority", "effect")} for rule in found["rules"]
+    ]
+    again = await adjusted(world, profileId=ident, strategy="REPLACE", add=shown)
+    assert (again["profile"]["version"], again["profile"]["rules"]) == (1, found["rules"])

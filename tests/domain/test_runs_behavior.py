@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import orjson
 import pytest
 
+from domain.behavior.rows import BehaviorProfileRow
 from domain.behavior.rules import read
 from domain.behavior.service import Adjusted
 from domain.kernel.database import Database, Statement
@@ -201,3 +203,151 @@ async def test_only_the_latest_versions_are_kept_at_hand(world: RunWorld) -> Non
 
     assert again == words[0] == f"{OPENING}\n- rule 0"
     assert len(guidance._known) == MOST_KEPT
+
+
+async def own_profile(world: RunWorld, *rules: dict[str, Any]) -> BehaviorProfileRow:
+    """Make a profile of these rules, and the agent `careful` that has it."""
+    made = await world.behavior.create(world.principal, {"name": "careful"})
+    values = {"name": "Careful", "slug": "careful", "behaviorProfileId": made.id}
+    await world.agents.create(world.principal, values)
+    patch = {"profileId": made.id, "add": list(rules)}
+    return (await world.behavior.adjust(world.principal, patch)).profile_row
+
+
+async def both_recorded(world: RunWorld, run_id: str) -> list[tuple[str | None, str | None]]:
+    return [
+        (step.behavior_version_id, step.agent_behavior_version_id)
+        for step in await world.steps(run_id)
+    ]
+
+
+async def test_an_agent_is_told_the_rules_of_its_own_profile_beside_the_workspaces(
+    world: RunWorld,
+) -> None:
+    await adjust(world, "Be brief.", "Say why.")
+    deny = {"tool": {"decision": "DENY", "tools": ["mail_*"]}}
+    own = await own_profile(
+        world,
+        {"statement": "Rhyme.", "priority": 70},
+        {"statement": "No mail.", "effect": deny},
+        {"statement": "Sing."},
+    )
+    world.model.script(call("note", '{"text": "a"}'), say("done"), say("other"))
+    run_id = await world.accept(agent={"slug": "careful"})
+    other_id = await world.accept()
+
+    async with world.process() as runner:
+        await world.work_off(runner, run_id)
+        await world.work_off(runner, other_id)
+
+    ours = await version_id(world)
+    assert system_of(world, 0) == (
+        f"{OPENING}\n- Rhyme.\n- No mail. (enforced)\n- Be brief.\n- Say why.\n- Sing."
+    )
+    assert system_of(world, 1) == system_of(world, 0)
+    assert system_of(world, 2).endswith(f"{OPENING}\n- Be brief.\n- Say why.")
+    assert await both_recorded(world, run_id) == [(ours, own.version_id)] * 3
+    assert await both_recorded(world, other_id) == [(ours, None)]
+    followed = await world.service(None).behavior_of(world.principal, [run_id, other_id])
+    assert followed == {run_id: (ours, own.version_id), other_id: (ours,)}
+
+
+async def test_a_run_begun_for_a_caller_has_its_agents_rules_in_its_first_step(
+    world: RunWorld,
+) -> None:
+    own = await own_profile(world, {"statement": "Rhyme."})
+    world.model.script(say("ok"))
+
+    async with world.process() as runner:
+        values = {"agent": {"slug": "careful"}, "instruction": "go", "waitSeconds": 10}
+        done = await world.service(runner).execute(world.principal, values)
+
+    assert system_of(world, 0) == f"{OPENING}\n- Rhyme."
+    assert await both_recorded(world, done.row.id) == [(None, own.version_id)]
+
+
+async def test_a_profile_that_is_the_workspaces_too_counts_once(world: RunWorld) -> None:
+    own = await own_profile(world, {"statement": "Rhyme."})
+    await world.behavior.activate(world.principal, own.id)
+    world.model.script(say("ok"))
+    run_id = await world.accept(agent={"slug": "careful"})
+
+    async with world.process() as runner:
+        await world.work_off(runner, run_id)
+
+    assert system_of(world, 0) == f"{OPENING}\n- Rhyme."
+    assert await both_recorded(world, run_id) == [(own.version_id, None)]
+
+
+async def test_what_is_put_in_force_or_adjusted_during_a_call_is_in_the_next_step(
+    world: RunWorld,
+) -> None:
+    await adjust(world, "Be brief.")
+    before = await version_id(world)
+    own = await own_profile(world, {"statement": "Rhyme."})
+    gate = world.effects.gate = Gate()
+    world.model.script(call("note", '{"text": "a"}'), say("done"))
+    run_id = await world.accept(agent={"slug": "careful"})
+
+    async with world.process() as runner:
+        await runner.execute(run_id)
+        async with asyncio.timeout(20):
+            await gate.reached.wait()
+        other = await world.behavior.create(world.principal, {"name": "other"})
+        patch = {"profileId": other.id, "add": [{"statement": "Be long."}]}
+        await world.behavior.adjust(world.principal, patch)
+        now = await world.behavior.activate(world.principal, other.id)
+        patch = {"profileId": own.id, "add": [{"statement": "Sing."}]}
+        sung = (await world.behavior.adjust(world.principal, patch)).profile_row
+        gate.opened.set()
+        await world.work_off(runner, run_id)
+
+    assert system_of(world, 0) == f"{OPENING}\n- Be brief.\n- Rhyme."
+    assert system_of(world, 1) == f"{OPENING}\n- Be long.\n- Rhyme.\n- Sing."
+    assert await both_recorded(world, run_id) == [
+        (before, own.version_id),
+        (before, own.version_id),
+        (now.version_id, sung.version_id),
+    ]
+
+
+@pytest.mark.parametrize("with_workspace", [True, False])
+async def test_a_pinned_run_follows_the_versions_it_is_pinned_to(
+    world: RunWorld, with_workspace: bool
+) -> None:
+    await adjust(world, "Be brief.")
+    ours = await version_id(world) if with_workspace else None
+    own = await own_profile(world, {"statement": "Rhyme."})
+    await adjust(world, "Later.")
+    patch = {"profileId": own.id, "add": [{"statement": "Later too."}]}
+    await world.behavior.adjust(world.principal, patch)
+    world.model.script(call("note", '{"text": "a"}'), say("done"))
+    run_id = await world.accept(agent={"slug": "careful"})
+    pin = orjson.dumps([ours, own.version_id]).decode()
+    sql = "UPDATE run SET behavior_pin = $2 WHERE id = $1"
+    await world.database.write([Statement(sql, (run_id, pin))])
+
+    async with world.process() as runner:
+        await world.work_off(runner, run_id)
+
+    first = "\n- Be brief." if with_workspace else ""
+    assert system_of(world, 0) == system_of(world, 1) == f"{OPENING}{first}\n- Rhyme."
+    assert await both_recorded(world, run_id) == [(ours, own.version_id)] * 3
+
+
+async def test_a_run_is_bound_by_its_agents_profile_also_when_that_is_deleted_meanwhile(
+    world: RunWorld,
+) -> None:
+    own = await own_profile(world, {"statement": "Rhyme."})
+    world.model.script(say("ok"))
+    run_id = await world.accept(agent={"slug": "careful"})
+    agent = await world.agents.agent(world.principal, slug="careful")
+    assert agent is not None
+    await world.agents.update(world.principal, agent.id, {"behaviorProfileId": None})
+    await world.behavior.delete(world.principal, own.id)
+
+    async with world.process() as runner:
+        await world.work_off(runner, run_id)
+
+    assert system_of(world, 0) == f"{OPENING}\n- Rhyme."
+    assert await both_recorded(world, run_id) == [(None, own.version_id)]
