@@ -49,8 +49,10 @@ class OfflineModelClient:
             self._index = ToolIndex(request.tools)
         move = next_move(request.messages, self._index, now=self._now())
         if isinstance(move, PlannedCall):
-            yield ToolCallReady(_call(move, request))
-            said = move.arguments
+            planned = (move, *move.beside)
+            for place, call in enumerate(planned, 1):
+                yield ToolCallReady(_call(call, request, place))
+            said = " ".join(call.arguments for call in planned)
             reason = FinishReason.TOOL_CALLS
         else:
             said, reason = move.text, move.reason
@@ -64,7 +66,7 @@ class OfflineModelClient:
         yield Finished(reason, offline=True)
 
 
-def _call(move: "PlannedCall", request: ModelRequest) -> ToolCall:
+def _call(move: "PlannedCall", request: ModelRequest, place: int) -> ToolCall:
     """A call with an id that no other call of the context has."""
     asked = sum(len(message.tool_calls) for message in request.messages)
-    return ToolCall(id=f"call_{asked + 1}", name=move.tool, arguments=move.arguments)
+    return ToolCall(id=f"call_{asked + place}", name=move.tool, arguments=move.arguments)

@@ -103,6 +103,39 @@ def test_a_terminal_shows_the_answer_apart_from_what_happens():
     )
 
 
+def test_runs_below_are_told_in_lines_of_their_agent():
+    output, errors = io.StringIO(), io.StringIO()
+    child = {"id": "run_2", "agent": "writer"}
+    below = {"runId": "run_2", "depth": 1}
+    failed = {"message": "It has no words.", "code": "TOOL_FAILED", "retryable": False}
+    story = [
+        {"type": "DelegationStarted", "depth": 0, "child": child},
+        {"type": "RunStarted", **below},
+        {"type": "TokenDelta", **below, "stepId": "s9", "text": "A poem."},
+        *({**item, **below} for item in STORY[1:3]),
+        {
+            "type": "DelegationStarted",
+            **below,
+            "child": {"id": "run_3", "agent": "muse"},
+        },
+        {"type": "RunFailed", "runId": "run_3", "depth": 2, "error": failed, "output": None},
+        {"type": "RunFinished", **below, "status": "SUCCEEDED", "output": "A\npoem."},
+        {"type": "DelegationFinished", "depth": 0, "child": child, "status": "SUCCEEDED"},
+        *STORY[3:5],
+    ]
+
+    told(output, errors, story, RUN)
+
+    assert output.getvalue() == "It is 42.\n"
+    assert errors.getvalue().splitlines()[1:-1] == [
+        "Asking writer.",
+        '  writer: calculate(expression="6 * 7") -> {"value":42} (3 ms)',
+        "  Asking muse.",
+        "    muse failed: It has no words.",
+        "  writer: A poem.",
+    ]
+
+
 def retrying(voided: str | None) -> Item:
     delay = {"attempt": 2, "delayMs": 500, "error": WORKER_LOST}
     return {"type": "Retrying", "voidedStepId": voided, **delay}

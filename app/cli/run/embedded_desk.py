@@ -64,7 +64,7 @@ class EmbeddedDesk:
 
     async def events(self, run_id: str) -> AsyncGenerator[Json, None]:
         """Yield the run's events."""
-        items = self._container.runs.stream(self._operator, _raw(run_id))
+        items = self._container.runs.stream(self._operator, _raw(run_id), include_descendants=True)
         async with aclosing(items):
             async for item in items:
                 document = _document(item)

@@ -27,6 +27,8 @@ query($id: ID!, $first: Int!) {
   run(id: $id) { steps(first: $first) { nodes { ... on ModelCallStep { notices } } } }
 }
 """
+_LATEST = 2**62
+"""Stands for the number of what has none: heartbeats and the like are always new."""
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -117,7 +119,8 @@ class ServerDesk:
     async def events(self, run_id: str) -> AsyncGenerator[Json, None]:
         """Yield the run's events, each once, over as many connections as it takes."""
         loop = asyncio.get_running_loop()
-        cursor, seen, failures, heard_at = None, 0, 0, loop.time()
+        cursor, failures, heard_at = None, 0, loop.time()
+        seen: dict[str, int] = {}
         while True:
             try:
                 async with aclosing(self._connected(run_id, cursor)) as items:
@@ -125,12 +128,13 @@ class ServerDesk:
                         if failures:
                             self._tell("The server is back.")
                         cursor, failures, heard_at = item["cursor"], 0, loop.time()
-                        # Heartbeats and the like have no number of their own.
-                        if item.get("seq", seen + 1) <= seen:
+                        of_run = item.get("runId", run_id)
+                        if item.get("seq", _LATEST) <= seen.get(of_run, 0):
                             continue
-                        seen = item.get("seq", seen)
+                        if "seq" in item:
+                            seen[of_run] = item["seq"]
                         yield item
-                        if item["type"] in LAST_EVENTS:
+                        if item["type"] in LAST_EVENTS and of_run == run_id:
                             return
                 return
             except _Interrupted as error:
@@ -204,7 +208,11 @@ class ServerDesk:
         if cursor is not None:
             headers["last-event-id"] = cursor
         request = self._http.build_request(
-            "GET", f"/runs/{run_id}/events", headers=headers, timeout=_FOLLOWING
+            "GET",
+            f"/runs/{run_id}/events",
+            params={"includeDescendants": "true"},
+            headers=headers,
+            timeout=_FOLLOWING,
         )
         try:
             answer = await self._http.send(request, stream=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
+from app.cli.run.below import BelowView
 from app.cli.run.desk import Json
 from app.cli.run.screen import Screen
 from app.cli.run.wording import (
@@ -104,6 +105,7 @@ class PeopleView:
         self._spoken: str | None = None
         """The model step whose text stands on the screen."""
         self._cancelling = False
+        self._below = BelowView(screen)
         self._shows: Mapping[str, Callable[[Json], None]] = {
             "RunStarted": self._run_started,
             "RunStateChanged": self._state_changed,
@@ -114,6 +116,8 @@ class PeopleView:
             "ApprovalRequested": self._asked,
             "ApprovalResolved": self._answered,
             "Retrying": self._retrying,
+            "DelegationStarted": self._handed_over,
+            "DelegationFinished": self._came_back,
         }
 
     def note(self, sentence: str) -> None:
@@ -128,9 +132,10 @@ class PeopleView:
 
     def show(self, item: Json) -> None:
         """Show an event; types that are not known here are left out."""
+        if item.get("depth"):
+            return self._below.show(item)
         show = self._shows.get(item["type"])
-        if show is not None:
-            show(item)
+        return None if show is None else show(item)
 
     def ended(self, run: Json) -> None:
         """Finish the answer, say why it failed, and what it took."""
@@ -223,6 +228,14 @@ class PeopleView:
         why = f": {one_line(decided['decisionReason'], 200)}" if decided["decisionReason"] else "."
         state = decided["status"].lower()
         self._screen.line(f"The call of {decided['toolName']} is {state}{who}{why}", dim=True)
+
+    def _handed_over(self, item: Json) -> None:
+        self._below.begun(item)
+        self._busy(self._below.at_work or "thinking")
+
+    def _came_back(self, item: Json) -> None:
+        self._below.ended(item)
+        self._busy(self._below.at_work or "thinking")
 
     def _retrying(self, item: Json) -> None:
         why = one_line(item["error"]["message"], LONGEST_FAILURE).rstrip(".")

@@ -9,6 +9,7 @@ from typing import Any, cast
 from domain.kernel.json_fit import JsonFit
 from domain.models.offline.earlier import RESULT_KEYS, parsed, unwrapped
 from domain.models.offline.fences import INLINE_CHARS, fenced, in_line
+from domain.models.offline.handing_over import NAME as HANDING_OVER
 from domain.models.offline.parameters import Kind, Parameter, parameters_of
 from domain.models.offline.tellings import told
 from domain.models.ports import ChatMessage, ToolSpec
@@ -154,7 +155,8 @@ def _example(parameter: Parameter) -> Any:
 def _result(result: _Result) -> str:
     message = result.message
     if message.failed:
-        return f"{result.name} failed: {message.content.strip() or 'it gave no reason.'}"
+        name = str(result.arguments.get("agent")) if result.name == HANDING_OVER else result.name
+        return f"{name} failed: {message.content.strip() or 'it gave no reason.'}"
     value = parsed(message.content)
     said = told(result.name, result.arguments, value)
     return _spoken(result.name, unwrapped(value)) if said is None else said

@@ -45,8 +45,8 @@ def _as_kind(content: str, wanted: Earlier) -> Any:
     if value in (None, "", [], {}):
         return None
     if wanted.template is not None:
-        number = _number(value)
-        return None if number is None else wanted.template.replace(RESULT, _operand(number))
+        said = _spoken(value, wanted.kind)
+        return None if said is None else wanted.template.replace(RESULT, said)
     match wanted.kind:
         case Kind.NUMBER:
             return _number(value)
@@ -62,6 +62,21 @@ def _as_kind(content: str, wanted: Earlier) -> Any:
             return parsed(inner) if isinstance(inner, str) else inner
         case _:
             return _text(value)
+
+
+def _spoken(value: Any, kind: Kind) -> str | None:
+    """A result as it stands within a text or a sum."""
+    if kind is Kind.TEXT:
+        text = _text(value)
+        return None if text is None else _quoted(text)
+    number = _number(value)
+    return None if number is None else _operand(number)
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands within an instruction."""
+    is_plain = '"' not in text and "\n" not in text and "\\" not in text
+    return f'"{text}"' if is_plain else f"```\n{text}\n```"
 
 
 def _operand(number: float) -> str:

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from domain.models.offline.literals import Reading, json_at
 from domain.models.offline.matching import ToolIndex
 from domain.models.offline.parameters import Kind, Parameter, parameters_of
+from domain.models.offline.planned import Declined, Step
 from domain.models.offline.values import fits, typed
 from domain.models.ports import ToolSpec
 
@@ -27,27 +27,6 @@ _HEAD = re.compile(
 _PAIR = re.compile(
     r"[\s,]*(?:and\s+)?(?:--)?(?P<key>[A-Za-z_][\w-]*)\s*[=:]\s*(?P<value>\0+|[^\s,\0]+)"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A tool to call, and with what."""
-
-    tool: ToolSpec
-    arguments: Mapping[str, Any]
-    leftover: int = 0
-    """Words and values of the clause that the call does not explain."""
-    left_values: int = 0
-    """Quotes and JSON values among them."""
-
-
-class Declined(Exception):
-    """The instruction, or one step of it, is not understood well enough to act."""
-
-    def __init__(self, reason: str, nearest: Sequence[ToolSpec] = ()) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.nearest = nearest
 
 
 def explicit_steps(text: str, index: ToolIndex) -> list[Step] | None:

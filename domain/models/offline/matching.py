@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from domain.models.offline.handing_over import NAME as HANDING_OVER
+from domain.models.offline.handing_over import Colleagues
 from domain.models.offline.mood import VERBS
 from domain.models.offline.parameters import Kind, Parameter, parameters_of
 from domain.models.offline.steps import LeadWord
@@ -91,12 +93,15 @@ class ToolIndex:
     """Tools by the words that speak of them."""
 
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
-        self.tools = tuple(_indexed(tool) for tool in tools)
+        self._given = tuple(tools)
+        handing_over = next((tool for tool in tools if tool.name == HANDING_OVER), None)
+        self.colleagues = None if handing_over is None else Colleagues(handing_over)
+        self.tools = tuple(_indexed(tool) for tool in tools if tool is not handing_over)
         spread = Counter(word for tool in self.tools for word in tool.weights)
         self.reader = next((tool for tool in self.tools if tool.reads_files), None)
         self.leads = LeadWord(_leads(self.tools))
         names = Counter(word for tool in self.tools for word in tool.name_stems)
-        self._by_name = {tool.spec.name: tool.spec for tool in self.tools}
+        self._by_name = {tool.name: tool for tool in tools}
         self._distinct = frozenset(word for word, count in names.items() if count == 1)
         whole = math.log(1 + len(self.tools))
         named = (word for tool in self.tools for word in words(tool.spec.name))
@@ -108,9 +113,8 @@ class ToolIndex:
 
     def holds(self, tools: Sequence[ToolSpec]) -> bool:
         """Tell whether the index was made of exactly these tools."""
-        return len(tools) == len(self.tools) and all(
-            each.spec is tool or each.spec == tool
-            for each, tool in zip(self.tools, tools, strict=True)
+        return len(tools) == len(self._given) and all(
+            each is tool or each == tool for each, tool in zip(self._given, tools, strict=True)
         )
 
     def named(self, name: str) -> ToolSpec | None:

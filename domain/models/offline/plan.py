@@ -1,7 +1,7 @@
 """The steps of one instruction, each a call that its words clearly ask for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -43,7 +43,7 @@ class Plan:
 
     def steps(self, instruction: str) -> list[Step]:
         """All steps, in order; raises Declined unless every one of them is clear."""
-        if not self._index.tools:
+        if not self._index.tools and self._index.colleagues is None:
             raise Declined("no tools are offered to this run")
         explicit = explicit_steps(instruction, self._index)
         if explicit is not None:
@@ -56,7 +56,7 @@ class Plan:
         ]
 
     def _read(self, instruction: str) -> list[Step]:
-        instruction = respelled_lead(instruction)
+        instruction = self._respelled(instruction)
         listed = segments(instruction)
         has_text = len(listed) > 1 and text_start(listed[0]) < len(listed[0])
         if has_text and not self._all_clear(listed[1:]):
@@ -126,7 +126,7 @@ class Plan:
 
     def _sentence(self, text: str, *, later: bool) -> list[Step]:
         """The steps of a sentence, joined by "then"; work for later keeps its own "then"."""
-        joined = parts(text)
+        joined = self._kept_together(text, parts(text))
         steps: list[Step] = []
         at = 0
         for place, part in enumerate(joined):
@@ -150,6 +150,24 @@ class Plan:
             at += len(part)
         return steps
 
+    def _kept_together(self, text: str, joined: Sequence[str]) -> Sequence[str]:
+        """The parts, where one that hands work on keeps what follows up to the next such part."""
+        colleagues = self._index.colleagues
+        if colleagues is None:
+            return joined
+        kept: list[str] = []
+        at, start, is_handed = 0, 0, False
+        for part in joined:
+            at = text.find(part, at)
+            begins = colleagues.begins(part)
+            if kept and is_handed and not begins:
+                kept[-1] = text[start : at + len(part)]
+            else:
+                kept.append(part)
+                start, is_handed = at, begins
+            at += len(part)
+        return kept
+
     def _again(self, before: str, part: str) -> Step | None:
         """ "Read a.txt, then b.txt": the verb of the step before is meant again."""
         verb = re.match(r"\W*(?:please\W+)?(?P<verb>[A-Za-z]\w*)", before)
@@ -166,7 +184,7 @@ class Plan:
 
     def _clause(self, clause: str, *, later: bool) -> list[Step]:
         """The steps of one clause, most often one."""
-        meant = respelled_lead(clause, self._index.verbs)
+        meant = self._respelled(clause, self._index.verbs)
         try:
             return self._as_meant(meant, later=later)
         except Declined as refusal:
@@ -175,11 +193,8 @@ class Plan:
             raise Declined(reason, refusal.nearest) from refusal
 
     def _as_meant(self, clause: str, *, later: bool) -> list[Step]:
-        explicit = explicit_steps(clause, self._index)
-        if explicit is not None:
-            return explicit
-        if (call := written_call(clause, self._index)) is not None:
-            return [call]
+        if (clear := self._written(clause) or self._handed(clause, later=later)) is not None:
+            return clear
         if (step := self._special(clause, later=later)) is not None:
             return [step]
         pieces = conjuncts(clause, self._index.leads)
@@ -197,6 +212,25 @@ class Plan:
             message = f"I understood only a part of {quoted(clause)}"
             raise Declined(message, [whole.tool])
         return [whole]
+
+    def _respelled(self, text: str, verbs: Collection[str] = ()) -> str:
+        """The text with its verb spelled right; a name that it begins with is no verb."""
+        colleagues = self._index.colleagues
+        is_name = colleagues is not None and colleagues.begins(text)
+        return text if is_name else respelled_lead(text, verbs)
+
+    def _written(self, clause: str) -> list[Step] | None:
+        """Calls that are written out."""
+        explicit = explicit_steps(clause, self._index)
+        if explicit is not None:
+            return explicit
+        call = written_call(clause, self._index)
+        return None if call is None else [call]
+
+    def _handed(self, clause: str, *, later: bool) -> list[Step] | None:
+        """Calls that hand work to other agents."""
+        colleagues = self._index.colleagues
+        return None if colleagues is None else colleagues.handed(clause, later=later)
 
     def _ignores_rest(self, whole: Step, first: str, *, later: bool) -> bool:
         """True when the first piece alone makes the same call."""

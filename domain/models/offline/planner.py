@@ -6,12 +6,13 @@ have come back say how far it is carried out. It rather declines than guesses.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import cast
 
 from domain.models.offline.answers import declined, failed_answer, final_answer
-from domain.models.offline.earlier import with_earlier
-from domain.models.offline.explicit import Declined
+from domain.models.offline.earlier import parsed, unwrapped, with_earlier
+from domain.models.offline.explicit import Declined, Step
 from domain.models.offline.matching import ToolIndex
 from domain.models.offline.plan import Plan
 from domain.models.offline.talk import talk
@@ -24,6 +25,8 @@ class PlannedCall:
 
     tool: str
     arguments: str
+    beside: tuple["PlannedCall", ...] = ()
+    """Calls that are made together with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +58,46 @@ def next_move(
         offered = [tool.spec for tool in index.tools]
         text = declined(refusal.reason, refusal.nearest, offered)
         return Answer(text=text, reason=FinishReason.REFUSAL)
-    if results and results[-1].failed:
+    if any(result.failed for result in results):
         undone = [step.tool.name for step in steps[len(results) :]]
         return Answer(text=failed_answer(messages, undone), reason=FinishReason.STUCK)
     if len(results) >= len(steps):
         return Answer(text=final_answer(messages))
-    step = steps[len(results)]
-    arguments = with_earlier(step.arguments, results[-1].content) if results else step.arguments
-    if arguments is None:
-        text = failed_answer(messages, [step.tool.name], unusable=True)
-        return Answer(text=text, reason=FinishReason.STUCK)
-    return PlannedCall(tool=step.tool.name, arguments=json.dumps(arguments, ensure_ascii=False))
+    earlier = _earlier(steps, results)
+    calls: list[PlannedCall] = []
+    for step in steps[len(results) : _group_end(steps, len(results))]:
+        arguments = step.arguments if earlier is None else with_earlier(step.arguments, earlier)
+        if arguments is None:
+            text = failed_answer(messages, [step.tool.name], unusable=True)
+            return Answer(text=text, reason=FinishReason.STUCK)
+        written = json.dumps(arguments, ensure_ascii=False)
+        calls.append(PlannedCall(tool=step.tool.name, arguments=written))
+    return replace(calls[0], beside=tuple(calls[1:]))
+
+
+def _group_end(steps: Sequence[Step], start: int) -> int:
+    """Where the calls end that are made together with the one at `start`."""
+    end = start + 1
+    while end < len(steps) and steps[end].beside:
+        end += 1
+    return end
+
+
+def _earlier(steps: Sequence[Step], results: Sequence[ChatMessage]) -> str | None:
+    """What "it" stands for: the result of the step before, or of all that were made together."""
+    if not results:
+        return None
+    first = len(results) - 1
+    while first and steps[first].beside:
+        first -= 1
+    told = [unwrapped(parsed(result.content)) for result in results[first:]]
+    if len(told) == 1:
+        return results[-1].content
+    return json.dumps([_output(each) for each in told], ensure_ascii=False)
+
+
+def _output(told: object) -> object:
+    return cast("dict[str, object]", told).get("output") if isinstance(told, dict) else told
 
 
 def _turn(messages: Sequence[ChatMessage]) -> tuple[str, list[ChatMessage]]:

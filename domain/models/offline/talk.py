@@ -67,6 +67,8 @@ def _help(index: ToolIndex) -> str:
     )
     lines = [introduction]
     samples = [said for name, said in _SAMPLES if index.named(name) is not None]
+    if index.colleagues is not None:
+        samples.append(f"Ask {index.colleagues.first} to list the files")
     if samples:
         lines += ["Try:", *(f"- {said}" for said in samples)]
     lines.append(f"My tools are: {names_of([tool.spec for tool in index.tools])}.")

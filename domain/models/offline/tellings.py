@@ -201,6 +201,15 @@ def _scheduled(arguments: Fields, value: Any) -> str | None:
     return f"{said}\nNext: {first}{then}."
 
 
+def _handed_over(arguments: Fields, value: Any) -> str | None:
+    """What another agent answered."""
+    said = value["output"] if "outputData" not in value else in_line(value["outputData"])
+    text = str(said or "").strip()
+    if not text:
+        return f"{arguments['agent']} said nothing."
+    return f"{arguments['agent']}:{chr(10) if chr(10) in text else ' '}{text}"
+
+
 _TELLINGS: Mapping[str, Telling] = {
     "calculate": _calculated,
     "unit_convert": _converted,
@@ -222,4 +231,5 @@ _TELLINGS: Mapping[str, Telling] = {
     "remember": _remembered,
     "recall": _recalled,
     "schedule_task": _scheduled,
+    "delegate": _handed_over,
 }
