@@ -11,6 +11,9 @@ from app.middleware.problems import PROBLEM_KINDS
 from app.settings import ENV_FILE_KEY
 from app.settings_model import known_keys
 from app.settings_providers import ALL_KEY_NAMES
+from domain.runs.delegate_call import Refusal
+from domain.runs.delegation import NOT_DONE
+from domain.tools.calls import ToolFailureCode
 from tests.rules.docs import (
     Page,
     anchors,
@@ -62,6 +65,9 @@ def names(schema: GraphQLSchema) -> set[str]:
         *ALL_KEY_NAMES,
         *OTHER_NAMES,
         *PROBLEM_KINDS,
+        *ToolFailureCode,
+        *Refusal,
+        *NOT_DONE.values(),
         *chain.from_iterable(enum.values for enum in enums),
     }
 
