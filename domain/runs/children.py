@@ -38,7 +38,10 @@ SELECT child.status, child.spec, CAST(sum(run.input_tokens) AS BIGINT),
     CAST(sum(run.output_tokens) AS BIGINT), CAST(sum(run.cached_tokens) AS BIGINT),
     CAST(sum(run.reasoning_tokens) AS BIGINT), CAST(sum(run.model_calls) AS BIGINT),
     CAST(sum(run.tool_calls) AS BIGINT), CAST(sum(run.cost_pico_usd) AS BIGINT),
-    min(CASE WHEN run.cost_known THEN 1 ELSE 0 END)
+    min(CASE WHEN run.cost_known THEN 1 ELSE 0 END),
+    CAST(sum(run.waited_us + CASE
+        WHEN run.status IN ('WAITING_APPROVAL', 'PAUSED') AND run.parked_at IS NOT NULL
+        THEN $2 - run.parked_at ELSE 0 END) AS BIGINT)
 FROM below JOIN run ON run.id = below.id JOIN run AS child ON child.id = below.top
 GROUP BY child.id, child.status, child.spec
 """
@@ -103,6 +106,8 @@ class Family:
     tokens: int = 0
     """Spent, and promised to children that may spend it yet."""
     cost: int = 0
+    waited_us: int = 0
+    """Time in which they waited for people."""
 
 
 class Children:
@@ -119,13 +124,13 @@ class Children:
         rows = await self._database.fetch(sql, run_id, *step_ids)
         return {row[0]: _state(row) for row in rows}
 
-    async def family(self, run_id: str) -> Family:
+    async def family(self, run_id: str, now_us: int) -> Family:
         """Sum up everything below a run."""
-        used, tokens, cost = RunUsage(), 0, 0
-        for status, spec, *sums in await self._database.fetch(FAMILY, run_id):
-            *counts, cost_known = sums
+        used, tokens, cost, waited_us = RunUsage(), 0, 0, 0
+        rows = await self._database.fetch(FAMILY, run_id, now_us)
+        for status, spec, *counts, cost_known, waited in rows:
             spent = RunUsage(*counts, cost_known=bool(cost_known))
-            used = used.plus(spent)
+            used, waited_us = used.plus(spent), waited_us + max(0, waited)
             limits: Mapping[str, Any] = orjson.loads(spec).get("limits") or {}
             is_over = RunStatus(status).is_final
             spent_tokens = spent.input_tokens + spent.output_tokens
@@ -133,7 +138,7 @@ class Children:
             carved = limits.get("maxCostUsd")
             given = None if carved is None else pico(carved)
             cost += promised(spent.cost_pico_usd, given, is_over=is_over)
-        return Family(used=used, tokens=tokens, cost=cost)
+        return Family(used=used, tokens=tokens, cost=cost, waited_us=waited_us)
 
 
 def _state(row: Sequence[Any]) -> ChildState:

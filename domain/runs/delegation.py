@@ -87,7 +87,8 @@ class ChildRuns:
         unbegun = [ruling for ruling in rulings if ruling.start.id not in begun]
         at_work = sum(1 for each in ruled.values() if each.next is Next.WAIT)
         if begun:
-            work.below = (await self._children.family(work.run_id)).used
+            below = await self._children.family(work.run_id, self._clock.now_us())
+            work.below, work.waited_below_us = below.used, below.waited_us
         if unbegun:
             for ruling in await self._begun(work, turn, unbegun, at_work=at_work):
                 ruled[ruling.start.id] = ruling
@@ -177,7 +178,7 @@ class ChildRuns:
     async def _rest(self, work: Work, turn: Turn) -> Rest:
         """What the run has left to give: its children's use and promises are taken off."""
         limits, used, now_us = turn.limits, work.usage, self._clock.now_us()
-        family = await self._children.family(work.run_id)
+        family = await self._children.family(work.run_id, now_us)
         left_us = work.deadline_us(limits.max_seconds, now_us) - now_us
         spent_tokens = used.input_tokens + used.output_tokens + family.tokens
         most_cost = limits.max_cost_usd

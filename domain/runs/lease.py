@@ -125,7 +125,8 @@ class LeaseOffice:
         past = [PastStep(*row) for row in steps]
         work = Work(Claim(*claims[0]), seq=seqs[0][0], position=past[-1].position if past else 0)
         if any(step.kind == StepKind.DELEGATION for step in past):
-            work.below = (await self._children.family(run_id)).used
+            below = await self._children.family(run_id, self._clock.now_us())
+            work.below, work.waited_below_us = below.used, below.waited_us
         return Claimed(work=work, past=past, orders=[_order(row) for row in orders])
 
     async def renew(self, run_ids: Sequence[str]) -> dict[str, int]:

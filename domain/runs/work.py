@@ -164,6 +164,8 @@ class Work:
         )
         self.below = RunUsage()
         """What the runs below it used, as far as it has looked."""
+        self.waited_below_us = 0
+        """How long the runs below it waited for people, likewise."""
         self.offline = bool(claim.offline) or claim.model_calls == 0
         self.ending = False
         """True once a write begins that gives the lease back."""
@@ -194,7 +196,10 @@ class Work:
         """The model call under way, or the one that failed last."""
 
     def waited_us(self, now_us: int) -> int:
-        """Time so far that its time limit does not count: waits for people."""
+        """Time so far that its time limit does not count: its waits for people, and those below."""
+        return self._own_waits_us(now_us) + self.waited_below_us
+
+    def _own_waits_us(self, now_us: int) -> int:
         since = now_us if self._parked_at is None else self._parked_at
         return self._waited_us + max(0, now_us - since)
 
@@ -204,7 +209,7 @@ class Work:
 
     def end_wait(self, now_us: int) -> int:
         """Stop counting the wait under way; return the sum of all so far."""
-        self._waited_us, self._parked_at = self.waited_us(now_us), None
+        self._waited_us, self._parked_at = self._own_waits_us(now_us), None
         return self._waited_us
 
     @property

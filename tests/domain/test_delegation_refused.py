@@ -191,6 +191,46 @@ async def test_a_run_that_ends_otherwise_stops_what_it_left_at_work(family: Fami
     ] * 2
 
 
+async def test_time_in_which_a_child_waits_for_people_is_not_the_parents(family: Family) -> None:
+    await family.agent("deep", say("deep"))
+    await family.agent("writer", delegate(ask("deep")), say("poem"), asks=["deep"])
+    await family.agent("boss", delegate(ask("writer")), say("done"), asks=["writer"])
+    world = family.world
+    async with world.process() as runner:
+        run_id = await family.accept("boss", limits={"maxSeconds": 60})
+        await world.work_off(runner, run_id)
+        [writer] = await family.children(run_id)
+        await world.work_off(runner, writer.id)
+        [deep] = await family.children(writer.id)
+        await asked_about(family, deep.id)
+        world.clock.move(3600)
+        for parent_id in (writer.id, run_id):
+            await due(family, parent_id)
+            assert (await world.work_off(runner, parent_id)).status == "RUNNING"
+
+        await due(family, deep.id)
+        for each in (deep.id, writer.id, run_id):
+            row = await world.work_off(runner, each)
+
+    assert (row.status, row.output) == ("SUCCEEDED", "done")
+
+
+async def asked_about(family: Family, run_id: str) -> None:
+    """Make a queued run look as if a person was asked about a call of it."""
+    sql = (
+        "UPDATE run SET status = 'WAITING_APPROVAL', waits_for = 'calls', due_at = NULL,"
+        " parked_at = $2, started_at = $2 WHERE id = $1"
+    )
+    await family.world.database.write([Statement(sql, (run_id, family.world.clock.now_us()))])
+
+
+async def due(family: Family, run_id: str) -> None:
+    """Make a run due by any clock."""
+    await family.world.database.write(
+        [Statement("UPDATE run SET due_at = 1 WHERE id = $1", (run_id,))]
+    )
+
+
 async def test_a_failed_call_beside_a_delegation_does_not_end_it(family: Family) -> None:
     await family.agent("writer", say("poem"))
     both = [*call("nothing", "{}", ident="call_0")[:1], *delegate(ask("writer"), ask("nobody"))]
