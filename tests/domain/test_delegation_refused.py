@@ -1,13 +1,14 @@
 """Work that is not handed over, or comes back undone: the model is told why, and goes on."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from domain.kernel.database import Database, Statement
-from domain.models.ports import ModelError, ModelErrorKind
+from domain.models.ports import ModelError, ModelErrorKind, TextDelta
 from tests.domain.delegation_world import Family, ask, delegate
-from tests.fakes import call, say
+from tests.fakes import Gate, call, say
 from tests.run_world import run_world
 
 
@@ -166,6 +167,26 @@ async def test_a_child_that_is_cancelled_alone_is_a_failed_result(family: Family
     assert boss.requests[1].messages[-1].content == (
         f"CHILD_CANCELLED: The run {child.id} of writer cancelled: Not needed."
     )
+
+
+async def test_a_cancelled_run_takes_all_below_along(family: Family) -> None:
+    gate, world = Gate(), family.world
+    await family.agent("deep", [TextDelta("So far"), gate])
+    await family.agent("writer", delegate(ask("deep")), asks=["deep"])
+    await family.agent("boss", delegate(ask("writer")), asks=["writer"])
+    async with family.process() as runner:
+        run_id = await family.accept("boss")
+        async with asyncio.timeout(20):
+            await gate.reached.wait()
+
+        ended = await world.service(runner).cancel(world.principal, run_id, "Enough.")
+        [writer] = await family.children(run_id)
+        [deep] = await family.children(writer.id)
+        rows = [await family.end_of(each.id) for each in (writer, deep)]
+
+    assert [row.status for row in (ended, *rows)] == ["CANCELLED"] * 3
+    assert [row.status_reason for row in (ended, *rows)] == ["Enough."] * 3
+    assert rows[1].output == "So far"
 
 
 async def test_a_run_that_ends_otherwise_stops_what_it_left_at_work(family: Family) -> None:
