@@ -109,6 +109,41 @@ async def test_a_caller_that_waits_has_its_run_in_its_own_server_and_the_other_s
     assert run["traceId"] not in traces(fleet.worker) | traces(fleet.two)
 
 
+CREATE = """
+mutation ($input: CreateAgentInput!) {
+  createAgent(input: $input) { ... on AgentSuccess { agent { id } } ... on Error { message } }
+}
+"""
+HANDED_OVER = """
+query ($id: ID!) {
+  run(id: $id) {
+    status output
+    steps { nodes { ... on DelegationStep { child { output parent { id } } } } }
+  }
+}
+"""
+
+
+async def test_work_is_handed_from_agent_to_agent_over_processes_without_a_key(fleet: Fleet):
+    planner = {"provider": "offline", "name": "planner"}
+    async with Client.of(fleet.one) as one, Client.of(fleet.two) as two:
+        asked: list[str] = []
+        for name in ("Writer", "Checker", "Lead"):
+            values = {"name": name, "model": planner, "delegateIds": asked}
+            made = await one.ask(CREATE, {"input": values})
+            asked = [*asked, made["createAgent"]["agent"]["id"]]
+        words = "Let the writer calculate 6 * 7 and the checker calculate 2 + 2"
+        run = await two.execute(words, agent={"slug": "lead"}, waitSeconds=30)
+        shown = (await one.ask(HANDED_OVER, {"id": run["id"]}))["run"]
+    wait_for_end(fleet.worker, run)
+
+    children = [step["child"] for step in shown["steps"]["nodes"] if step]
+    assert run["status"] == shown["status"] == "SUCCEEDED"
+    assert shown["output"] == "1. writer: 6 * 7 = 42\n2. checker: 2 + 2 = 4"
+    assert [child["output"] for child in children] == ["6 * 7 = 42", "2 + 2 = 4"]
+    assert {child["parent"]["id"] for child in children} == {run["id"]}
+
+
 async def test_cancelling_at_the_other_server_stops_the_worker_and_keeps_the_text(fleet: Fleet):
     async with Client.of(fleet.one) as one, Client.of(fleet.two) as two:
         run = await one.execute(ENDLESS)
