@@ -293,7 +293,10 @@ class RunQueries:
         return {row[0]: tuple(ident for ident in row[1:] if ident is not None) for row in rows}
 
     async def queue_positions(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, int]:
-        """Return how many runs are ahead of each that is queued."""
+        """Return how many runs are ahead of each that is queued.
+
+        Who waits for a conversation has a line of its own.
+        """
         principal.needs(Scope.RUNS_READ)
         if not run_ids:
             return {}
@@ -308,20 +311,17 @@ class RunQueries:
                 WHERE other.priority > mine.priority
                     OR (other.priority = mine.priority AND other.id < mine.id)
             ) FROM waiting AS mine WHERE mine.id IN ({placeholders(2, len(run_ids))})
-        """
-        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
-        # Who waits for a conversation has a line of its own.
-        in_line = f"""
+            UNION ALL
             SELECT mine.id, (
                 SELECT count(*) FROM run AS other
                 WHERE other.conversation_id = mine.conversation_id AND other.line_at IS NOT NULL
                     AND other.waits_for = 'conversation'
                     AND (other.line_at, other.id) < (mine.line_at, mine.id)
             ) FROM run AS mine
-            WHERE mine.line_at IS NOT NULL AND mine.workspace_id = $1
+            WHERE mine.line_at IS NOT NULL AND mine.workspace_id || '' = $1
                 AND mine.id IN ({placeholders(2, len(run_ids))})
         """
-        rows += await self._database.fetch(in_line, principal.workspace_id, *run_ids)
+        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
         return {row[0]: row[1] for row in rows}
 
 

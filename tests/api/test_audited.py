@@ -111,6 +111,9 @@ DEEDS = (
 )
 REPEATS_CHANGE_NOTHING = (
     "activateBehaviorProfile",
+    "pauseRun",
+    "resumeRun",
+    "cancelRun",
     "adjustBehavior",
     "forgetMemories",
     "restoreMemories",
@@ -121,9 +124,6 @@ REPEATS_CHANGE_NOTHING = (
     "rollbackAgent",
     "archiveAgent",
     "updateConversation",
-    "pauseRun",
-    "resumeRun",
-    "cancelRun",
     "updateTask",
     "pauseTask",
     "revokeApiKey",
