@@ -54,7 +54,7 @@ class RunControl(RunWatching):
         Raises NotFound, and Conflict when the run has ended otherwise.
         """
         principal.needs(Scope.RUNS_EXECUTE)
-        run = await self._named(principal, run_id)
+        run = await self._run_of(principal, run_id)
         order = CancelOrder(
             workspace_id=run.workspace_id, run_id=run_id, reason=reason, created_by=principal.name
         )
@@ -81,7 +81,7 @@ class RunControl(RunWatching):
         Raises NotFound, and Conflict when the run has ended or is being stopped.
         """
         principal.needs(Scope.RUNS_EXECUTE)
-        run = await self._named(principal, run_id)
+        run = await self._run_of(principal, run_id)
         self._check_open(run)
         order = Told(
             workspace_id=run.workspace_id, run_id=run_id, words=reason, created_by=principal.name
@@ -111,7 +111,7 @@ class RunControl(RunWatching):
         Raises NotFound, and Conflict when the run has ended.
         """
         principal.needs(Scope.RUNS_EXECUTE)
-        run = await self._named(principal, run_id)
+        run = await self._run_of(principal, run_id)
         self._check_open(run)
         recorded = self._line(principal, "run.resumed", run_id, {})
         try:
@@ -131,7 +131,7 @@ class RunControl(RunWatching):
         """
         principal.needs(Scope.RUNS_EXECUTE)
         spec = validated(SteerSpec, values)
-        run = await self._named(principal, run_id)
+        run = await self._run_of(principal, run_id)
         ident, parts = self._parts.ids(), self._parts
         keyed = self._keyed(
             principal,
@@ -172,7 +172,7 @@ class RunControl(RunWatching):
             digest="" if key is None else digest(),
         )
 
-    async def _named(self, principal: Principal, run_id: str) -> RunRow:
+    async def _run_of(self, principal: Principal, run_id: str) -> RunRow:
         run = await self._find(principal, run_id)
         if run is None:
             raise NotFound("run", run_id, path=["runId"])

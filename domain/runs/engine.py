@@ -295,10 +295,12 @@ class RunEngine:
         except OvertakenError:
             # Somebody told it more at the last moment: the answer was not its last.
             work.seq, work.is_steered = work.seq - 1, True
-            statements += await self._bounded(work, turn, step, 0)
+            await self._journal.progress(work, statements, drafts[:-1])
             work.keep_text()
             turn.messages.append(self._calls.asked(answer))
-            return await self._stepper.begin(work, turn, statements, drafts[:-1])
+            # After the write: a limit that ends the run must not take what was said along.
+            held = await self._bounded(work, turn, step, 0)
+            return await self._stepper.begin(work, turn, held, [])
         return None
 
     async def _repair(

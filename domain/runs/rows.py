@@ -63,7 +63,7 @@ class RunRow(BaseRow):
         line_at: int | None
         bounds: dict[str, Any] | None
         tainted: bool
-        behavior_pin: list[str] | None
+        behavior_pin: list[str | None] | None
         task_id: str | None
         occurrence_id: str | None
     else:

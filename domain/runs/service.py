@@ -74,7 +74,7 @@ class RunService(RunControl):
         known = await keyed.recall()
         if known is not None:
             return await self._waited(principal, known, spec.wait_seconds, replayed=True)
-        given = await self._retried(principal, await self._named(principal, run_id), spec, keyed)
+        given = await self._retried(principal, await self._run_of(principal, run_id), spec, keyed)
         new_id, replayed = await self._acceptor.accept(principal, given)
         return await self._waited(principal, new_id, spec.wait_seconds, replayed=replayed)
 

@@ -68,7 +68,7 @@ async def test_places_in_the_queue_are_read_from_what_is_due_and_not_from_all_ru
 
     world.database.fetch = fetch  # type: ignore[method-assign]
     await world.service(None).queue_positions(world.principal, [run_id])
-    (sql, args), _ = asked
+    ((sql, args),) = asked
     plan = await original(f"EXPLAIN QUERY PLAN {sql}", *args)
 
     steps = [row[3] for row in plan if " run" in row[3]]
