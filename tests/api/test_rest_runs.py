@@ -266,3 +266,21 @@ async def test_a_key_that_was_used_for_something_else_is_refused(world: RestWorl
     problem = problem_of(response, 409, "IDEMPOTENCY_MISMATCH")
     assert fields_of(problem)[0][:2] == ("header", "Idempotency-Key")
     assert await world.run_count() == 1
+
+
+async def test_a_run_waits_in_line_for_a_busy_conversation(world: RestWorld):
+    runs = world.api.runs
+    row = await runs.conversations.create(runs.principal, {})
+    talk = encode_id(Kind.CONVERSATION, row.id)
+    first = await background(world, conversationId=talk)
+
+    refused = await background(world, conversationId=talk)
+    second = await background(world, conversationId=talk, onBusy="QUEUE")
+    unknown = await background(world, conversationId=talk, onBusy="HOPE")
+
+    busy = problem_of(refused, 409, "CONVERSATION_BUSY")
+    assert busy["conflicting"] == {"type": "Run", "id": first.json()["id"]}
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second.json()["status"] == "QUEUED"
+    (problem,) = fields_of(problem_of(unknown, 422, "VALIDATION_FAILED"))
+    assert problem[:2] == ("body", "onBusy")

@@ -116,9 +116,7 @@ async def test_a_stop_and_an_answer_that_meet_end_the_run_or_do_the_call_once(
 
         async def answer(run_id: str) -> None:
             now_us = world.clock.now_us()
-            woken = wake_statements(
-                world.database, run_id, now_us=now_us, waits_for=WaitsFor.CALLS
-            )
+            woken = wake_statements(world.database, run_id, now_us=now_us, waits_for=WaitsFor.CALLS)
             await world.database.write(woken)
             await world.work_off(worker, run_id)
 
