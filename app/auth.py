@@ -14,7 +14,8 @@ from domain.access.denials import Denials, KeyRefused
 from domain.access.scopes import Principal
 from domain.access.scopes import Scope as Permission
 from domain.access.service import AccessService
-from domain.kernel.errors import Unauthenticated
+from domain.kernel.database import is_lost_connection
+from domain.kernel.errors import Unauthenticated, Unavailable
 
 LOCAL_KEY_NAME = "local"
 EXPLORER = "explorer."
@@ -33,7 +34,7 @@ class Authenticator:
         self._explorer = None if local_secret is None else _explorer_token(local_secret)
 
     async def __call__(self, token: str | None, scope: Scope) -> Principal:
-        """Return who calls. Raises Unauthenticated with where to find a key."""
+        """Return who calls. Raises Unauthenticated with where to find a key, and Unavailable."""
         if not token:
             raise Unauthenticated(f"Send a key: `Authorization: Bearer KEY`. {self._where()}")
         if self._explorer is not None and hmac.compare_digest(
@@ -45,6 +46,11 @@ class Authenticator:
         except KeyRefused as error:
             self._denials.login_failed(error, address=_address(scope), trace=trace_of(scope))
             raise Unauthenticated(f"{error.message} {self._where()}") from None
+        except Exception as error:
+            if is_lost_connection(error):
+                message = "The database cannot be reached; try again soon."
+                raise Unavailable(message) from error
+            raise
 
     def explorer_cookie(self, scope: Scope) -> str | None:  # noqa: ARG002 - the door's signature
         """Value with which the explorer's own page opens on this machine."""

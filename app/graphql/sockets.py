@@ -22,7 +22,7 @@ from app.graphql.params import GraphQLParams, json_depth, params_of
 from app.graphql.tokens import cookie_token, explicit_token, init_token
 from app.middleware.tracing import trace_of
 from app.wire import ClientGone, SocketClosed, Wire, close_socket, next_message, serve_socket
-from domain.kernel.errors import GobError, Unauthenticated
+from domain.kernel.errors import GobError, Unauthenticated, Unavailable
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -136,6 +136,9 @@ class _Connection:
             await self._authenticated()
         except Unauthenticated as error:
             raise SocketClosed(4401, error.message) from None
+        except Unavailable as error:
+            # Clients try again after this one, and give up after 4403.
+            raise SocketClosed(1013, error.message) from None
         except GobError as error:
             raise SocketClosed(4403, error.message) from None
         self.acknowledged = True

@@ -43,6 +43,7 @@ from domain.kernel.errors import (
     NotFound,
     QuotaExceeded,
     Unauthenticated,
+    Unavailable,
     ValidationFailed,
 )
 from domain.kernel.validation import ClientModel, validated
@@ -130,6 +131,9 @@ class _Connection:
         except Unauthenticated as error:
             await self._refuse(None, error)
             raise SocketClosed(4401, error.message) from None
+        except Unavailable as error:
+            await self._refuse(None, error)
+            raise SocketClosed(1013, error.message) from None
         limits = self._parts.limits
         watching = self._wire.watch(limits.send_timeout_s, self._authenticate)
         await serve_socket(self._read(), watching, self._following)

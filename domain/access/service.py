@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from domain.access.audit import AuditTrail
 from domain.access.denials import KeyFault, KeyRefused
 from domain.access.keys import MOST_KEYS, NewKey, insert_key, one_at_a_time, revoke_key
@@ -20,6 +22,7 @@ from domain.kernel.errors import (
     NotFound,
     ObjectRef,
     QuotaExceeded,
+    Unavailable,
     ValidationFailed,
 )
 from domain.kernel.ids import IdSource
@@ -31,6 +34,8 @@ MINUTE_US = 60_000_000
 CACHE_S = 1.0
 CACHE_SIZE = 4096
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+log = structlog.get_logger("domain.access.service")
 
 _INSERT_WORKSPACE = """
 INSERT INTO workspace (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
@@ -262,7 +267,13 @@ class AccessService(AccessQueries):
         if row.expires_at is not None and row.expires_at <= now:
             raise KeyRefused(KeyFault.EXPIRED, prefix=row.prefix, row=row)
         if row.last_used_at is None or now - row.last_used_at >= MINUTE_US:
-            await self._database.write(
-                [Statement("UPDATE api_key SET last_used_at = $1 WHERE id = $2", (now, row.id))]
-            )
+            await self._note_use(row.id, now)
         return row
+
+    async def _note_use(self, key_id: str, now_us: int) -> None:
+        """Say when a key was used; a database that only reads, or a full disk, bars nobody."""
+        sql = "UPDATE api_key SET last_used_at = $1 WHERE id = $2"
+        try:
+            await self._database.write([Statement(sql, (now_us, key_id))])
+        except Unavailable as error:
+            log.warning("key.use_not_noted", reason=error.message)

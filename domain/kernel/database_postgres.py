@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
@@ -104,7 +104,9 @@ class PostgresDatabase(Database):
         except _LOST as error:
             raise _lost(error) from error
         finally:
-            await asyncio.shield(pool.release(connection))
+            # One that was lost is given back already; what it was for says so by itself.
+            with suppress(*_LOST):
+                await asyncio.shield(pool.release(connection))
 
     async def write(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run statements as one transaction, again when a deadlock chose it as victim.

@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.api.sample_app import make_app
-from tests.api.sample_schema import GOOD_TOKEN
+from tests.api.sample_schema import GOOD_TOKEN, UNASKED_TOKEN
 from tests.api.servers import serving
 from tests.api.socket_client import PROTOCOL, closing, dialed, heard, say, subscribe
 
@@ -47,6 +47,14 @@ async def test_an_unknown_key_closes_with_4401_and_where_to_find_one(payload: An
         await say(socket, type="connection_init", payload=payload)
 
         assert await closing(socket) == (4401, "This key is not known. Look into DATA_DIR/api-key.")
+
+
+async def test_a_key_that_cannot_be_looked_up_now_closes_with_1013_to_try_again() -> None:
+    async with dialed() as socket:
+        await say(socket, type="connection_init", payload={"token": UNASKED_TOKEN})
+
+        closed = await closing(socket)
+        assert closed == (1013, "The database cannot be reached; try again soon.")
 
 
 async def test_another_scheme_in_the_upgrade_is_no_key() -> None:

@@ -18,6 +18,7 @@ from domain.kernel.errors import (
     ValidationFailed,
 )
 from domain.kernel.ids import IdSource
+from tests.database_faults import Outage
 from tests.fakes import SteppedClock
 
 
@@ -175,6 +176,22 @@ async def test_the_last_use_of_a_key_is_kept_to_the_minute(
     first = made.row.created_at
     assert made.row.last_used_at is None
     assert used == [first, first, first + 60_000_000]
+
+
+async def test_a_key_works_while_its_use_cannot_be_noted(
+    database: Database, access: AccessService, workspace: WorkspaceRow
+) -> None:
+    made = await _make(access, workspace)
+    outage = Outage(database)
+    outage.is_away = True
+
+    principal = await access.authenticate(made.secret)
+
+    outage.is_away = False
+    row = await access.key(workspace.id, made.row.id)
+    assert (principal.key_id, outage.refused) == (made.row.id, 1)
+    assert row is not None
+    assert row.last_used_at is None
 
 
 @pytest.mark.parametrize(

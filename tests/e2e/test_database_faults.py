@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from domain.access.secrets import mint
 from tests.databases import new_sqlite
 from tests.e2e.gob_process import TRACEBACK
 from tests.e2e.graphql_client import Client, Item, is_delta, numbers, text_of
 from tests.e2e.ledger import ANSWER, SAID, open_ledger
 from tests.e2e.stored import rows, stories
+from tests.e2e.stream_client import stream_of
 from tests.server_processes import PostgresServer
 
+ASKED = {"query": "{ runs { nodes { id } } }"}
 LOCKED_S = 3.0
 # The leases that operators have: an outage of seconds is shorter than they are.
 USUAL = {"LEASE_S": "6", "LEASE_GIVE_UP_S": "5", "LEASE_RENEW_S": "2"}
@@ -23,6 +26,11 @@ ends = pytest.mark.parametrize(
     [PostgresServer.crash, pytest.param(PostgresServer.stop, marks=pytest.mark.soak)],
     ids=["crashed", "stopped"],
 )
+
+
+def bearer() -> dict[str, str]:
+    """A key that the server has to look up."""
+    return {"authorization": f"Bearer {mint().secret}"}
 
 
 def is_of_a_tool(item: Item) -> bool:
@@ -49,6 +57,10 @@ async def test_postgresql_can_be_restarted_in_mid_run(
                 end(postgres_server)
                 refused = await client.post("{ runs { nodes { id } } }")
                 unready = await client.http.get("/readyz")
+                stranger = await client.http.post("/graphql", headers=bearer(), json=ASKED)
+                async with stream_of(gob, key=mint().secret) as stream:
+                    turned_away = await stream.heard()
+                    await stream.socket.wait_closed()
                 ledger.gate.set()
                 postgres_server.start()
                 told = [await client.story(run["id"]) for run in (said, *paid)]
@@ -57,6 +69,11 @@ async def test_postgresql_can_be_restarted_in_mid_run(
 
     assert refused.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
     assert (unready.status_code, ready.status_code) == (503, 200)
+    assert (stranger.status_code, stranger.json()["errors"][0]["extensions"]["code"]) == (
+        503,
+        "UNAVAILABLE",
+    )
+    assert (turned_away["code"], stream.socket.close_code) == ("UNAVAILABLE", 1013)
     assert [(run["status"], run["output"]) for run in runs] == [
         ("SUCCEEDED", SAID),
         *[("SUCCEEDED", ANSWER)] * 5,
@@ -88,14 +105,14 @@ async def test_sqlite_can_be_locked_by_another_program_in_mid_run(tmp_path: Path
                 async with locked(tmp_path / "gob.db"):
                     ledger.gate.set()
                     asking = asyncio.create_task(client.execute("pay meanwhile"))
-                    await asyncio.sleep(LOCKED_S)
+                    accepted, _ = await asyncio.wait([asking], timeout=LOCKED_S)
                     listed = await client.ask("{ runs { nodes { id } } }")
-                    assert not asking.done()
                 meanwhile = await asking
                 told = [await client.story(run["id"]) for run in (said, paid, meanwhile)]
                 runs = [await client.run(run["id"]) for run in (said, paid, meanwhile)]
                 ready = await client.http.get("/readyz")
 
+    assert accepted == set()
     assert {node["id"] for node in listed["runs"]["nodes"]} == {said["id"], paid["id"]}
     assert [(run["status"], run["output"], run["attempt"]) for run in runs] == [
         ("SUCCEEDED", SAID, 1),
