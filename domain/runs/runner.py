@@ -83,6 +83,7 @@ class Runner:
         self._reserved = 0
         self._more = False
         self._draining = False
+        self._claims_fail = False
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: Listener | None = None
 
@@ -164,11 +165,14 @@ class Runner:
         try:
             claimed = await self._office.claim(run_id, beside_last_try=self._has_last_try())
         except Unavailable as error:
-            # It stays due, or its lease over: the next sweep hints it again.
-            log.warning("run.not_claimed", run_id=run_id, reason=error.message)
+            # It stays due, or its lease over: the next sweep hints it again. Said once an outage.
+            if not self._claims_fail:
+                log.warning("runs.not_claimed", reason=error.message)
+            self._claims_fail = True
             return
         finally:
             self._claiming.discard(run_id)
+        self._claims_fail = False
         if claimed is None:
             return
         if _is_last_try(claimed.work) and self._has_last_try() and not claimed.orders:
