@@ -46,6 +46,7 @@ from domain.runs.runner import Capacity, Runner
 from domain.runs.service import RunParts, RunService
 from domain.runs.standing import StandingRules
 from domain.runs.stream import RunStreams
+from domain.runs.work import Work
 from domain.tasks.commits import SCHEDULER_CHANNEL, TaskCommits
 from domain.tasks.firing import TaskFiring
 from domain.tasks.look import LookParts
@@ -253,7 +254,7 @@ class _Services:
             ),
         )
 
-    def _engine(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
+    def _engine(self, lost: Callable[[Work], None]) -> tuple[RunEngine, Journal]:
         parts = EngineParts(
             database=self._database,
             store=self.store,

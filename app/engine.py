@@ -30,6 +30,7 @@ from domain.runs.settling import CallSettler
 from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.tokens import TokenWriter
+from domain.runs.work import Work
 from domain.tools.registry import ToolRegistry
 
 
@@ -51,7 +52,7 @@ class EngineParts:
     approval_expiry_s: float
 
 
-def build_engine(parts: EngineParts, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
+def build_engine(parts: EngineParts, lost: Callable[[Work], None]) -> tuple[RunEngine, Journal]:
     """Build an engine and its journal; `lost` hears of runs that another worker holds."""
     database, clock, ids = parts.database, parts.clock, parts.ids
     tokens = TokenWriter(database, parts.store, clock, lost=lost)

@@ -55,6 +55,7 @@ from domain.runs.steering import Steering
 from domain.runs.stepping import Stepper
 from domain.runs.stream import RunStreams
 from domain.runs.tokens import TokenWriter
+from domain.runs.work import Work
 from domain.tools.generate import tool_from
 from domain.tools.manifest import SideEffect, ToolTraits
 from domain.tools.registry import ToolRegistry
@@ -130,7 +131,7 @@ class RunWorld:
     """What decides on calls instead of the policy."""
     expiry_s: float = 3600
 
-    def engine_of(self, lost: Callable[[str], None]) -> tuple[RunEngine, Journal]:
+    def engine_of(self, lost: Callable[[Work], None]) -> tuple[RunEngine, Journal]:
         """An engine of its own for each process of the test."""
         tokens = TokenWriter(self.database, self.store, self.clock, lost=lost)
         questions = Questions(self.database, self.clock, self.ids, expiry_s=self.expiry_s)

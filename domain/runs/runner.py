@@ -66,7 +66,7 @@ class Runner:
     def __init__(
         self,
         *,
-        engine_of: Callable[[Callable[[str], None]], tuple[RunEngine, Journal]],
+        engine_of: Callable[[Callable[[Work], None]], tuple[RunEngine, Journal]],
         office: LeaseOffice,
         bus: EventBus,
         clock: Clock,
@@ -216,12 +216,12 @@ class Runner:
         if held.started and held.task is not None:
             held.task.cancel()
 
-    def lose(self, run_id: str) -> None:
-        """Stop a run whose lease is no longer ours."""
-        held = self._held.get(run_id)
-        if held is not None and held.stop is None and not held.work.ending:
-            log.warning("run.lease_lost", run_id=run_id)
-            self.stop(run_id, Stop.LOST)
+    def lose(self, work: Work) -> None:
+        """Stop a run whose lease is no longer ours; one that was taken again since stays."""
+        held = self._held.get(work.run_id)
+        if held is not None and held.work is work and held.stop is None and not work.ending:
+            log.warning("run.lease_lost", run_id=work.run_id)
+            self.stop(work.run_id, Stop.LOST)
 
     async def drain(self) -> None:
         """Take nothing new and hand every run back, due at once for another process.
@@ -355,7 +355,7 @@ class Runner:
         renewed, wait_s = self._clock.monotonic(), limits.renew_s
         while True:
             await self._clock.sleep(wait_s)
-            before = {run_id: held.work.claim.fence for run_id, held in self._held.items()}
+            before = {run_id: held.work for run_id, held in self._held.items()}
             wait_s = limits.renew_s
             # A lease counts from when its renewal was sent: the answer may be late.
             sent = self._clock.monotonic()
@@ -367,12 +367,12 @@ class Runner:
             rest_s = limits.give_up_s - (self._clock.monotonic() - renewed)
             wait_s = max(min(rest_s, limits.renew_s / 4), 0.0)
             if rest_s <= 0:
-                for run_id in before:
-                    self.lose(run_id)
+                for work in before.values():
+                    self.lose(work)
                 # What is taken from now on has leases of its own.
                 renewed, wait_s = self._clock.monotonic(), limits.renew_s / 4
 
-    async def _renew(self, before: Mapping[str, int], *, within_s: float) -> bool:
+    async def _renew(self, before: Mapping[str, Work], *, within_s: float) -> bool:
         """Prolong the leases; False when the database did not answer in time."""
         try:
             async with asyncio.timeout(within_s):
@@ -383,9 +383,9 @@ class Runner:
         except Exception:  # the edge of a background loop: it must not end with one answer
             log.exception("runs.leases_not_renewed", runs=len(before))
             return False
-        for run_id, fence in before.items():
-            if kept.get(run_id) != fence:
-                self.lose(run_id)
+        for run_id, work in before.items():
+            if kept.get(run_id) != work.claim.fence:
+                self.lose(work)
         return True
 
 

@@ -106,7 +106,7 @@ class TokenWriter:
         store: EventStore,
         clock: Clock,
         *,
-        lost: Callable[[str], None],
+        lost: Callable[[Work], None],
     ) -> None:
         self._database = database
         self._store = store
@@ -176,15 +176,14 @@ class TokenWriter:
             # Whoever takes the runs over numbers their events anew.
             expected = isinstance(error, GobError) or self._database.is_duplicate(error)
             log.warning("runs.tokens_not_written", runs=len(rows), exc_info=not expected)
-            for run_id in {work.run_id for work, _ in rows}:
-                self._lost(run_id)
+            for work in {work.run_id: work for work, _ in rows}.values():
+                self._lost(work)
             return
         kept = {(run_id, seq) for run_id, seq, _ in results[-1]}
         drafts = [draft for _, draft in rows if (draft.run_id, draft.seq) in kept]
-        for run_id in {
-            work.run_id for work, draft in rows if (draft.run_id, draft.seq) not in kept
-        }:
-            self._lost(run_id)
+        refused = [work for work, draft in rows if (draft.run_id, draft.seq) not in kept]
+        for work in {work.run_id: work for work in refused}.values():
+            self._lost(work)
         if drafts:
             self._store.announce(workspace_id, max(row[2] for row in results[-1]), drafts)
 

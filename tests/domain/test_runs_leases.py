@@ -165,3 +165,33 @@ async def test_words_said_in_a_short_outage_are_told_when_it_is_over(world: RunW
     assert (row.status, row.output, row.losses, row.attempt) == ("SUCCEEDED", "a b c", 0, 1)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert len(world.model.requests) == 1
+
+
+async def test_words_of_a_lost_lease_do_not_stop_the_run_that_was_taken_again(
+    world: RunWorld,
+) -> None:
+    said, gate = Gate(), Gate()
+    world.model.script([said, TextDelta("late "), Gate()], [gate, *say("done")])
+    async with world.process() as runner:
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        await asyncio.wait_for(said.reached.wait(), 20)
+        answer = held_back(world.database, "event_head")
+        said.opened.set()
+        await asyncio.wait_for(answer.reached.wait(), 20)
+        first = runner.held(run_id)
+        assert first is not None
+        runner.lose(first.work)
+        await asyncio.wait_for(first.done.wait(), 20)
+        await runner.execute(run_id)
+        await asyncio.wait_for(gate.reached.wait(), 20)
+        runner.lose(first.work)
+        second = runner.held(run_id)
+        answer.opened.set()
+        gate.opened.set()
+        assert second is not None
+        await asyncio.wait_for(second.done.wait(), 20)
+        row = await world.row(run_id)
+
+    assert (first.stop, second.stop) == ("lost", None)
+    assert (row.status, row.output, row.losses) == ("SUCCEEDED", "done", 0)
