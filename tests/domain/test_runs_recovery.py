@@ -173,21 +173,6 @@ async def test_a_process_that_stops_hands_its_runs_back_uncounted(world: RunWorl
     assert (row.status, row.output, row.losses) == ("SUCCEEDED", "whole", 0)
 
 
-async def test_any_number_of_hints_start_a_run_once(world: RunWorld) -> None:
-    world.model.script(say("once"))
-    run_id = await world.accept()
-    async with world.process() as one, world.process() as two, world.process() as three:
-        await asyncio.gather(*(runner.execute(run_id) for runner in (one, two, three) * 5))
-        for runner in (one, two, three):
-            held = runner.held(run_id)
-            if held is not None:
-                await held.done.wait()
-        await one.execute(run_id)
-
-    assert len(world.model.requests) == 1
-    assert (await world.row(run_id)).status == "SUCCEEDED"
-
-
 async def test_a_full_process_leaves_runs_due_and_takes_them_when_it_has_room(
     world: RunWorld,
 ) -> None:
