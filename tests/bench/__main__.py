@@ -47,7 +47,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="more rounds, 500 streams at once")
+    parser.add_argument("--full", action="store_true", help="more rounds")
     parser.add_argument("--postgres", action="store_true", help="PostgreSQL and Redis as well")
     parser.add_argument("--write", action="store_true", help="put the report on its page")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each measurement")
@@ -66,8 +66,7 @@ def _measures(asked: argparse.Namespace | None) -> Mapping[str, Callable[[], lis
             GobServer, lambda ours, bare: measure_tokens(ours, bare, rounds=rounds)
         ),
         "held": lambda: _beside(
-            WideServer,
-            lambda ours, bare: measure_held(ours, bare, streams=500 if is_full else 200),
+            WideServer, lambda ours, bare: measure_held(ours, bare, streams=500)
         ),
         "wires": lambda: _run(lambda: measure_wires(rounds=rounds)),
         "writes": lambda: _run(lambda: measure_writes(rounds=rounds)),

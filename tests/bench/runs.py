@@ -23,6 +23,7 @@ class Timed:
     median_ms: list[float] = field(default_factory=list[float])
     slow_ms: list[float] = field(default_factory=list[float])
     cpu_ms: list[float] = field(default_factory=list[float])
+    alone_per_s: list[float] = field(default_factory=list[float])
     per_s: list[float] = field(default_factory=list[float])
     busy_cpu_ms: list[float] = field(default_factory=list[float])
     first_ms: list[float] = field(default_factory=list[float])
@@ -69,6 +70,13 @@ def _section(ours: Timed, bare: Timed, store: str) -> Section:
                 ours=ours.slow_ms,
                 bare=bare.slow_ms,
                 digits=2,
+            ),
+            Figure(
+                name="runs per second, 1 client",
+                unit="",
+                ours=ours.alone_per_s,
+                bare=bare.alone_per_s,
+                digits=0,
             ),
             Figure(
                 name=f"runs per second, {CLIENTS} clients",
@@ -119,6 +127,7 @@ async def _alone(server: Measured, found: Timed, *, runs: int) -> None:
             began = time.perf_counter()
             await _whole_run(caller)
             took.append((time.perf_counter() - began) * 1e3)
+    found.alone_per_s.append(runs / sum(took) * 1e3)
     found.cpu_ms.append((server.cpu_s() - cpu_s) * 1e3 / runs)
     found.median_ms.append(median(took))
     found.slow_ms.append(quantiles(took, n=100)[98])

@@ -35,7 +35,7 @@ class Load:
     @property
     def tokens(self) -> int:
         """Enough that all runs stream for the whole window, with time to begin and to end."""
-        return round((self.window_s + 0.6 + self.runs / 60) / self.delay_s)
+        return round((self.window_s + 0.6 + self.runs / 30) / self.delay_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
