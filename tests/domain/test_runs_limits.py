@@ -11,7 +11,10 @@ from domain.kernel.database import Database, Statement
 from domain.kernel.errors import QuotaExceeded
 from domain.models.ports import TextDelta
 from domain.models.prices import Price, Prices, Rates
+from domain.runs.limits import MARK
 from domain.runs.rows import RunRow
+from domain.runs.state import EventType
+from tests.domain.delegation_world import Family, ask, delegate
 from tests.fakes import Act, Gate, call, say
 from tests.run_world import RunWorld, run_world
 
@@ -294,6 +297,58 @@ async def test_a_rule_of_an_agents_own_profile_counts_over_that_agent_alone(
     assert refused.value.message.startswith(
         "The limit of 10 tokens an hour of this agent is reached with 19"
     )
+
+
+async def test_a_rule_over_a_run_counts_the_runs_below_it(world: RunWorld) -> None:
+    await put_in_force(world, limit(LimitMetric.TOKENS, 45, LimitWindow.RUN, LimitAction.STOP))
+    family = Family(world=world)
+    await family.agent("writer", say("poem", tokens=30))
+    boss = await family.agent("boss", delegate(ask("writer")), say("never"), asks=["writer"])
+
+    row = await family.run("boss")
+
+    [child] = await family.children(row.id)
+    assert (child.status, row.status, row.error_code) == ("SUCCEEDED", "FAILED", "LIMIT_REACHED")
+    assert (row.error_message or "").startswith("The limit of 45 tokens a run is reached with 46")
+    assert len(boss.requests) == 1
+
+
+async def test_a_limit_on_runs_of_a_tree_stops_the_child_beyond_it_alone(world: RunWorld) -> None:
+    await put_in_force(world, limit(LimitMetric.RUNS, 2, LimitWindow.RUN, LimitAction.STOP))
+    family = Family(world=world)
+    await family.agent("writer", say("one"), say("never"))
+    again = delegate(ask("writer", "more"))
+    await family.agent("boss", delegate(ask("writer")), again, say("one will do"), asks=["writer"])
+
+    row = await family.run("boss")
+
+    children = await family.children(row.id)
+    assert [(each.status, each.error_code) for each in children] == [
+        ("SUCCEEDED", None),
+        ("FAILED", "LIMIT_REACHED"),
+    ]
+    assert (row.status, row.output) == ("SUCCEEDED", "one will do")
+
+
+async def test_of_two_who_would_warn_at_once_one_does_and_no_number_is_lost(
+    world: RunWorld,
+) -> None:
+    run_id = await world.accept()
+    claimed = await world.office().claim(run_id)
+    assert claimed is not None
+    work, now_us = claimed.work, world.clock.now_us()
+    _, journal = world.engine_of(lambda _: None)
+    mark = Statement(MARK, ("rule", 0, "", work.workspace_id, now_us))
+
+    told = [
+        await journal.once(work, mark, [work.draft(EventType.RUN_STATE_CHANGED, {}, now_us)])
+        for _ in range(2)
+    ]
+    await journal.progress(work, [], [work.draft(EventType.RUN_STARTED, {}, now_us)])
+
+    events = [(event.seq, event.type) for event in await world.events(run_id)]
+    assert told == [True, False]
+    assert events == [(1, "RunStateChanged"), (2, "RunStarted")]
 
 
 async def test_marks_of_windows_long_over_are_forgotten(world: RunWorld) -> None:

@@ -1,5 +1,6 @@
 """Use by agent, task, model and time: the sum of what runs say, in a defined order."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from domain.models.prices import Price, Prices, Rates, dollars
 from domain.runs import usage as usage_module
 from domain.runs.rows import RunRow
 from domain.runs.usage import DAY_US, HOUR_US, UsageLine, UsageReport, UsageReports
-from tests.fakes import Act, ScriptedModel, call, say
+from tests.fakes import Act, Gate, ScriptedModel, call, say
 from tests.run_world import RunWorld, run_world
 
 NOVEMBER_US = 1_698_796_800_000_000
@@ -143,6 +144,25 @@ async def test_one_unknown_price_leaves_the_money_of_its_row_and_of_the_total_un
     known = [(line.model, line.usage.cost_known) for line in found.lines]
     assert known == [("scripted:m1", True), ("scripted:odd", False)]
     assert not found.total.cost_known
+
+
+async def test_a_call_that_was_lost_with_its_worker_counts_and_its_price_is_unknown(
+    world: RunWorld,
+) -> None:
+    gate = Gate()
+    world.model.script([TextDelta("lost"), gate], say("ok"))
+    async with world.process() as first:
+        run_id = await world.accept()
+        await first.execute(run_id)
+        async with asyncio.timeout(20):
+            await gate.reached.wait()
+    async with world.process() as second:
+        row = await world.work_off(second, run_id)
+
+    total = (await report(world)).total
+
+    assert (row.model_calls, total.model_calls, total.input_tokens) == (2, 2, 10)
+    assert (bool(row.cost_known), total.cost_known) == (False, False)
 
 
 async def test_the_last_thirty_days_are_told_where_no_span_is_given(world: RunWorld) -> None:
