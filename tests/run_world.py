@@ -197,7 +197,7 @@ class RunWorld:
 
     @asynccontextmanager
     async def process(
-        self, *, runs: int = 8, stalled: bool = False
+        self, *, runs: int = 8, stalled: bool = False, drain_s: float = 0.2
     ) -> AsyncGenerator[Runner, None]:
         """One process that works on runs; a stalled one renews no lease, as if it were gone."""
         runner = Runner(
@@ -205,7 +205,7 @@ class RunWorld:
             office=self.office(),
             bus=self.bus,
             clock=SteppedClock() if stalled else self.clock,
-            capacity=Capacity(runs=runs, inline=8, renew_s=2.0, give_up_s=5.0, drain_s=0.2),
+            capacity=Capacity(runs=runs, inline=8, renew_s=2.0, give_up_s=5.0, drain_s=drain_s),
         )
         async with runner:
             yield runner

@@ -1,0 +1,197 @@
+"""What must be true of the rows after every rule of the state machine (DESIGN, I1 to I6)."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import orjson
+
+from domain.runs.state import FINAL, LAST_EVENTS, EventType, RunStatus, StepKind, StepStatus
+from tests.domain.machine_arena import Effect
+from tests.domain.machine_look import EventSeen, RunSeen, Seen, StepSeen
+
+TEXT = (EventType.TOKEN_DELTA, EventType.REASONING_DELTA)
+AGAIN = (EventType.RUN_STARTED, EventType.RUN_STATE_CHANGED)
+
+
+def complaints(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
+    """What is wrong with the rows as they are."""
+    yield from _cursors(seen)
+    for run in seen.runs.values():
+        yield from _is_going_somewhere(seen, run)
+        yield from _story(run, seen.events.get(run.id, ()))
+        yield from _counted(run, seen.steps.get(run.id, ()))
+        yield from _journaled(run, seen.steps.get(run.id, ()))
+        yield from _answered(run, seen.messages)
+    yield from _once(seen, effects)
+    held = [run.conversation_id for run in seen.runs.values() if run.holds_conversation]
+    if len(set(held)) < len(held):
+        yield "two runs hold one conversation"
+
+
+def changes(before: Seen, after: Seen, writers: Collection[str]) -> Iterator[str]:
+    """What must not have changed; `writers` are the owners of leases that were awake meanwhile."""
+    for run_id, old in before.runs.items():
+        new = after.runs.get(run_id)
+        if new is None:
+            yield f"I1: the accepted run {run_id} is gone"
+            continue
+        if old.status in FINAL and (new.status, new.output) != (old.status, old.output):
+            yield f"the ended run {run_id} changed from {old.status} to {new.status}"
+        yield from _kept(before, after, run_id)
+        is_claimed = new.fence > old.fence
+        is_ours = old.lease_owner in writers
+        if not (is_claimed or is_ours) and before.done_by(run_id) != after.done_by(run_id):
+            yield f"I3: somebody without its lease wrote the run {run_id}"
+
+
+def _is_going_somewhere(seen: Seen, run: RunSeen) -> Iterator[str]:
+    """I1 and I2: rows alone say what happens next."""
+    rest = (run.lease_owner, run.due_at, run.waits_for, run.parked_at)
+    if run.status in FINAL:
+        if any(value is not None for value in rest) or run.holds_conversation:
+            yield f"I1: the run {run.id} has ended and still waits: {run}"
+        if run.finished_at is None:
+            yield f"the ended run {run.id} has no end"
+        if any(step.is_open for step in seen.steps.get(run.id, ())):
+            yield f"the ended run {run.id} has open steps"
+        return
+    if run.finished_at is not None:
+        yield f"the run {run.id} is at work after its end"
+    if run.lease_owner is not None:
+        if run.lease_until is None:
+            yield f"the lease of the run {run.id} has no end"
+    elif not (_waits(seen, run) if run.waits_for is not None else run.due_at is not None):
+        yield f"I1: nothing brings the run {run.id} forward: {run}"
+
+
+def _waits(seen: Seen, run: RunSeen) -> bool:
+    """True when the run waits for something that is there, or its wait is over."""
+    if run.due_at is not None and run.due_at <= seen.now_us:
+        return True
+    if run.waits_for == "pause":
+        return run.status == RunStatus.PAUSED
+    if run.waits_for == "conversation":
+        return any(
+            other.holds_conversation and other.conversation_id == run.conversation_id
+            for other in seen.runs.values()
+        )
+    if run.waits_for == "calls":
+        return any(
+            other.parent_run_id == run.id and other.status not in FINAL
+            for other in seen.runs.values()
+        )
+    return False
+
+
+def _cursors(seen: Seen) -> Iterator[str]:
+    """I5: positions of a workspace without a gap."""
+    if list(seen.cursors) != list(range(1, seen.head + 1)):
+        yield f"I5: the workspace's cursors have a gap below {seen.head}: {seen.cursors}"
+
+
+def _story(run: RunSeen, events: Sequence[EventSeen]) -> Iterator[str]:
+    """I3 and I5: one story from 1 to its one end, and no text of a call that was voided."""
+    if [event.seq for event in events] != list(range(1, len(events) + 1)):
+        yield f"I5: events of {run.id} have a gap: {[event.seq for event in events]}"
+    lasts = [event for event in events if event.type in LAST_EVENTS]
+    if run.status in FINAL:
+        if len(lasts) != 1 or events[-1] is not lasts[0]:
+            yield f"I5: the ended run {run.id} is told as {[event.type for event in events]}"
+        elif lasts[0].data["status"] != run.status:
+            yield f"the run {run.id} ended as {run.status}, told as {lasts[0].data['status']}"
+    elif lasts:
+        yield f"I5: the end of {run.id} is told before it"
+    earlier: set[str] = set()
+    lately: set[str] = set()
+    for event in events:
+        if event.type == EventType.RUN_STARTED:
+            earlier |= lately
+            lately = set()
+        if event.type in TEXT:
+            lately.add(event.data["stepId"])
+            if event.data["stepId"] in earlier:
+                yield f"I3: text of a lost worker in the story of {run.id}"
+
+
+def _counted(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
+    """What a run used is what its steps used."""
+    usages = [orjson.loads(step.usage) for step in steps if step.usage is not None]
+    tokens = tuple(sum(each[name] for each in usages) for name in ("inputTokens", "outputTokens"))
+    if tokens != (run.input_tokens, run.output_tokens):
+        yield f"the run {run.id} used {run.input_tokens, run.output_tokens}, its steps {tokens}"
+    calls = sum(1 for step in steps if step.kind == StepKind.TOOL_CALL)
+    if calls != run.tool_calls:
+        yield f"the run {run.id} counts {run.tool_calls} calls of {calls}"
+    asked = sum(1 for step in steps if step.kind == StepKind.MODEL_CALL)
+    if run.model_calls > asked:
+        yield f"the run {run.id} counts {run.model_calls} model calls of {asked}"
+
+
+def _journaled(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
+    """I6: an answer stands before its calls, each of them once."""
+    positions = [step.position for step in steps]
+    if any(later <= earlier for earlier, later in pairwise(positions)):
+        yield f"I6: two steps of {run.id} have one place: {positions}"
+    asked = [
+        call["id"]
+        for step in steps
+        if step.kind == StepKind.MODEL_CALL and step.status == StepStatus.SUCCEEDED
+        for call in orjson.loads(step.calls or "[]")
+    ]
+    begun = [step.call_id for step in steps if step.kind != StepKind.MODEL_CALL]
+    # The end of a run may come between an answer and its calls; their start may not.
+    if begun != asked and not (run.status in FINAL and begun == asked[: len(begun)]):
+        yield f"I6: the run {run.id} was asked for {asked} and began {begun}"
+    if run.status not in FINAL and sum(step.is_open for step in steps[:-1]) > 0:
+        still = [step.kind for step in steps if step.is_open]
+        if StepKind.MODEL_CALL in still:
+            yield f"I6: the run {run.id} went on beyond a step that is not recorded"
+
+
+def _answered(run: RunSeen, messages: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """A run that succeeded has answered in its conversation, once."""
+    if run.conversation_id is None:
+        return
+    own = [(role, content) for of, role, content in messages if of == run.id]
+    answers = [content for role, content in own if role == "ASSISTANT"]
+    if run.status == RunStatus.SUCCEEDED and answers != [run.output]:
+        yield f"the run {run.id} answered {answers}, not {run.output!r}"
+    if run.status not in FINAL and answers:
+        yield f"the run {run.id} answered before its end"
+
+
+def _kept(before: Seen, after: Seen, run_id: str) -> Iterator[str]:
+    """I6: a recorded step is never redone; I5: what was told stays told."""
+    steps = {step.id: step for step in after.steps.get(run_id, ())}
+    for step in before.steps.get(run_id, ()):
+        if steps.get(step.id) is None:
+            yield f"I6: a step of {run_id} is gone: {step}"
+        elif not step.is_open and steps[step.id] != step:
+            yield f"I6: a recorded step of {run_id} changed: {step} to {steps[step.id]}"
+    told = before.events.get(run_id, ())
+    if list(after.events.get(run_id, ()))[: len(told)] != list(told):
+        yield f"I5: what was told of {run_id} changed"
+
+
+def _once(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
+    """I6: no effect without its recorded start, none twice that must not be repeated."""
+    begun = _by_number(seen)
+    for effect in effects:
+        if effect.number not in begun:
+            yield f"I6: {effect} happened and no step tells of it"
+    paid = [effect.number for effect in effects if effect.tool == "pay"]
+    if len(set(paid)) < len(paid):
+        yield f"I6: paid twice: {paid}"
+    happened = {effect.number for effect in effects}
+    for number, step in begun.items():
+        if step.status == StepStatus.SUCCEEDED and number not in happened:
+            yield f"the step {step} succeeded, and nothing happened"
+
+
+def _by_number(seen: Seen) -> Mapping[int, StepSeen]:
+    return {
+        step.number: step
+        for steps in seen.steps.values()
+        for step in steps
+        if step.number is not None
+    }
