@@ -162,6 +162,16 @@ class Arena:
         finally:
             self.stiles.remove(stile)
 
+    async def hire(self) -> None:
+        """Have three agents, of which the first asks the second and that one the third."""
+        known = dict(await self.database.fetch("SELECT slug, id FROM agent"))
+        asked: list[str] = []
+        for slug in ("deep", "helper", "lead"):
+            if slug not in known:
+                values = {"name": slug, "slug": slug, "delegateIds": asked}
+                known[slug] = (await self.world.agents.create(self.world.principal, values)).id
+            asked = [known[slug]]
+
     async def boot(self) -> Process:
         """Start one more process."""
         wire = Wire(self.database, self.traffic)
@@ -272,6 +282,7 @@ async def arena_on(database: Database, traffic: Traffic) -> AsyncGenerator[Arena
     async with run_world(Wire(database, traffic)) as world:
         arena = Arena(database, world, traffic)
         try:
+            await arena.hire()
             for _ in range(2):
                 await arena.boot()
                 row = await world.conversations.create(world.principal, {})

@@ -18,6 +18,7 @@ def complaints(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
     yield from _cursors(seen)
     for run in seen.runs.values():
         yield from _is_going_somewhere(seen, run)
+        yield from _is_of_a_family(seen, run)
         yield from _story(run, seen.events.get(run.id, ()))
         yield from _counted(run, seen.steps.get(run.id, ()))
         yield from _journaled(run, seen.steps.get(run.id, ()))
@@ -81,6 +82,21 @@ def _waits(seen: Seen, run: RunSeen) -> bool:
             for other in seen.runs.values()
         )
     return False
+
+
+def _is_of_a_family(seen: Seen, run: RunSeen) -> Iterator[str]:
+    """What is begun by a run ends with it."""
+    if run.parent_run_id is None:
+        return
+    parent = seen.runs[run.parent_run_id]
+    call = next(step for step in seen.steps[parent.id] if step.id == run.parent_call_id)
+    if call.kind != StepKind.DELEGATION:
+        yield f"the run {run.id} was begun by {call}"
+    is_left = parent.status in FINAL and run.status not in FINAL
+    if is_left and "cancel" not in seen.orders.get(run.id, ()):
+        yield f"the run {run.id} goes on after its parent ended as {parent.status}"
+    if call.status == StepStatus.SUCCEEDED and run.status != RunStatus.SUCCEEDED:
+        yield f"the run {run.id} ended as {run.status}, its parent was told {call}"
 
 
 def _cursors(seen: Seen) -> Iterator[str]:

@@ -12,7 +12,7 @@ from domain.kernel.database import Database
 RUN = (
     "id, status, output, error_code, conversation_id, holds_conversation, parent_run_id,"
     " lease_owner, lease_until, fence, due_at, waits_for, parked_at, finished_at, input_tokens,"
-    " output_tokens, model_calls, tool_calls, losses, attempt"
+    " output_tokens, model_calls, tool_calls, losses, attempt, parent_call_id"
 )
 STEP = (
     "run_id, id, position, kind, status, name, text, calls, call_id, arguments, result, usage,"
@@ -44,6 +44,7 @@ class RunSeen(NamedTuple):
     tool_calls: int
     losses: int
     attempt: int
+    parent_call_id: str | None
 
 
 class StepSeen(NamedTuple):
