@@ -28,12 +28,14 @@ from domain.models.ports import (
 )
 from domain.runs.runner import Runner
 from domain.runs.service import RunService
+from domain.tools.calls import ToolContext
 from domain.tools.generate import tool_from
 from domain.tools.manifest import ToolTraits
 from domain.tools.registry import ToolRegistry
 from tests.domain.machine_wire import Line, Traffic, Wire
 from tests.run_world import ONCE, RunWorld, run_world
 
+Number = Annotated[int, Field(description="Which one.")]
 Turn = Sequence[ModelEvent | ModelError]
 
 STORIES = ("run_order", "run_step", "run", "message", "conversation", "idempotency", "event")
@@ -61,7 +63,7 @@ class Effect:
     """What a tool did to the outside."""
 
     tool: str
-    number: int
+    step_id: str | None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -199,21 +201,21 @@ class Arena:
         """`note` may be repeated, `pay` may not; each stops before and after its deed."""
         patient = ToolTraits(timeout_s=LONG_S)
 
-        async def act(tool: str, number: int) -> str:
+        async def act(tool: str, number: int, context: ToolContext) -> str:
             with self.turnstile(wire, "tool") as stile:
                 await stile.turns.get()
-            self.effects.append(Effect(tool=tool, number=number))
+            self.effects.append(Effect(tool=tool, step_id=context.step_id))
             with self.turnstile(wire, "tool") as stile:
                 await stile.turns.get()
             return f"{tool} {number}"
 
-        async def note(number: Annotated[int, Field(description="Which one.")]) -> str:
+        async def note(number: Number, context: ToolContext) -> str:
             """Note a number."""
-            return await act("note", number)
+            return await act("note", number, context)
 
-        async def pay(number: Annotated[int, Field(description="Which one.")]) -> str:
+        async def pay(number: Number, context: ToolContext) -> str:
             """Pay a bill by its number."""
-            return await act("pay", number)
+            return await act("pay", number, context)
 
         once = replace(ONCE, timeout_s=LONG_S)
         return ToolRegistry(

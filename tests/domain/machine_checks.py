@@ -1,10 +1,11 @@
 """What must be true of the rows after every rule of the state machine (DESIGN, I1 to I6)."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 import orjson
 
+from domain.runs.recovery import ANSWERED
 from domain.runs.state import FINAL, LAST_EVENTS, EventType, RunStatus, StepKind, StepStatus
 from tests.domain.machine_arena import Effect
 from tests.domain.machine_look import EventSeen, RunSeen, Seen, StepSeen
@@ -17,7 +18,8 @@ def complaints(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
     """What is wrong with the rows as they are."""
     yield from _cursors(seen)
     for run in seen.runs.values():
-        yield from _is_going_somewhere(seen, run)
+        is_over = run.status in FINAL
+        yield from _has_ended(seen, run) if is_over else _is_going_somewhere(seen, run)
         yield from _is_of_a_family(seen, run)
         yield from _story(run, seen.events.get(run.id, ()))
         yield from _counted(run, seen.steps.get(run.id, ()))
@@ -47,15 +49,6 @@ def changes(before: Seen, after: Seen, writers: Collection[str]) -> Iterator[str
 
 def _is_going_somewhere(seen: Seen, run: RunSeen) -> Iterator[str]:
     """I1 and I2: rows alone say what happens next."""
-    rest = (run.lease_owner, run.due_at, run.waits_for, run.parked_at)
-    if run.status in FINAL:
-        if any(value is not None for value in rest) or run.holds_conversation:
-            yield f"I1: the run {run.id} has ended and still waits: {run}"
-        if run.finished_at is None:
-            yield f"the ended run {run.id} has no end"
-        if any(step.is_open for step in seen.steps.get(run.id, ())):
-            yield f"the ended run {run.id} has open steps"
-        return
     if run.finished_at is not None:
         yield f"the run {run.id} is at work after its end"
     if run.lease_owner is not None:
@@ -63,6 +56,21 @@ def _is_going_somewhere(seen: Seen, run: RunSeen) -> Iterator[str]:
             yield f"the lease of the run {run.id} has no end"
     elif not (_waits(seen, run) if run.waits_for is not None else run.due_at is not None):
         yield f"I1: nothing brings the run {run.id} forward: {run}"
+
+
+def _has_ended(seen: Seen, run: RunSeen) -> Iterator[str]:
+    """An ended run waits for nothing and leaves nothing open."""
+    rest = (run.lease_owner, run.due_at, run.waits_for, run.parked_at)
+    if any(value is not None for value in rest) or run.holds_conversation:
+        yield f"I1: the run {run.id} has ended and still waits: {run}"
+    if run.finished_at is None:
+        yield f"the ended run {run.id} has no end"
+    if seen.orders.get(run.id):
+        yield f"the ended run {run.id} has open orders: {seen.orders[run.id]}"
+    if any(step.is_open for step in seen.steps.get(run.id, ())):
+        yield f"the ended run {run.id} has open steps"
+    if run.status == RunStatus.SUCCEEDED and run.id in seen.unread:
+        yield f"the run {run.id} succeeded without what it was told: {run}"
 
 
 def _waits(seen: Seen, run: RunSeen) -> bool:
@@ -131,14 +139,15 @@ def _story(run: RunSeen, events: Sequence[EventSeen]) -> Iterator[str]:
 
 def _counted(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
     """What a run used is what its steps used."""
-    usages = [orjson.loads(step.usage) for step in steps if step.usage is not None]
+    own = [step for step in steps if step.status != StepStatus.REUSED]
+    usages = [orjson.loads(step.usage) for step in own if step.usage is not None]
     tokens = tuple(sum(each[name] for each in usages) for name in ("inputTokens", "outputTokens"))
     if tokens != (run.input_tokens, run.output_tokens):
         yield f"the run {run.id} used {run.input_tokens, run.output_tokens}, its steps {tokens}"
     calls = sum(1 for step in steps if step.kind == StepKind.TOOL_CALL)
-    if calls != run.tool_calls:
+    if calls != run.tool_calls and run.retry_of is None:
         yield f"the run {run.id} counts {run.tool_calls} calls of {calls}"
-    asked = sum(1 for step in steps if step.kind == StepKind.MODEL_CALL)
+    asked = sum(1 for step in own if step.kind == StepKind.MODEL_CALL)
     if run.model_calls > asked:
         yield f"the run {run.id} counts {run.model_calls} model calls of {asked}"
 
@@ -148,20 +157,21 @@ def _journaled(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
     positions = [step.position for step in steps]
     if any(later <= earlier for earlier, later in pairwise(positions)):
         yield f"I6: two steps of {run.id} have one place: {positions}"
-    asked = [
-        call["id"]
-        for step in steps
-        if step.kind == StepKind.MODEL_CALL and step.status == StepStatus.SUCCEEDED
-        for call in orjson.loads(step.calls or "[]")
-    ]
+    asked: list[str] = []
+    said: list[str] = []
+    for step in steps:
+        if step.kind != StepKind.MODEL_CALL:
+            continue
+        is_answer = step.status in ANSWERED
+        said = [call["id"] for call in orjson.loads(step.calls or "[]")] if is_answer else []
+        asked += said
     begun = [step.call_id for step in steps if step.kind != StepKind.MODEL_CALL]
-    # The end of a run may come between an answer and its calls; their start may not.
-    if begun != asked and not (run.status in FINAL and begun == asked[: len(begun)]):
+    # Only after the last answer a run may be held, end or begin.
+    if asked[: len(begun)] != begun or not set(asked[len(begun) :]) <= set(said):
         yield f"I6: the run {run.id} was asked for {asked} and began {begun}"
-    if run.status not in FINAL and sum(step.is_open for step in steps[:-1]) > 0:
-        still = [step.kind for step in steps if step.is_open]
-        if StepKind.MODEL_CALL in still:
-            yield f"I6: the run {run.id} went on beyond a step that is not recorded"
+    is_left = any(step.is_open and step.kind == StepKind.MODEL_CALL for step in steps[:-1])
+    if is_left and run.status not in FINAL:
+        yield f"I6: the run {run.id} went on beyond a step that is not recorded"
 
 
 def _answered(run: RunSeen, messages: Sequence[tuple[str, str, str]]) -> Iterator[str]:
@@ -191,23 +201,15 @@ def _kept(before: Seen, after: Seen, run_id: str) -> Iterator[str]:
 
 def _once(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
     """I6: no effect without its recorded start, none twice that must not be repeated."""
-    begun = _by_number(seen)
+    steps = {step.id: step for steps in seen.steps.values() for step in steps}
     for effect in effects:
-        if effect.number not in begun:
+        if effect.step_id not in steps:
             yield f"I6: {effect} happened and no step tells of it"
-    paid = [effect.number for effect in effects if effect.tool == "pay"]
+    paid = [effect.step_id for effect in effects if effect.tool == "pay"]
     if len(set(paid)) < len(paid):
         yield f"I6: paid twice: {paid}"
-    happened = {effect.number for effect in effects}
-    for number, step in begun.items():
-        if step.status == StepStatus.SUCCEEDED and number not in happened:
+    happened = {effect.step_id for effect in effects}
+    for step in steps.values():
+        is_done = step.kind == StepKind.TOOL_CALL and step.status == StepStatus.SUCCEEDED
+        if is_done and step.id not in happened:
             yield f"the step {step} succeeded, and nothing happened"
-
-
-def _by_number(seen: Seen) -> Mapping[int, StepSeen]:
-    return {
-        step.number: step
-        for steps in seen.steps.values()
-        for step in steps
-        if step.number is not None
-    }

@@ -1,7 +1,7 @@
 """What the rows say between two rules of the state machine."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from domain.kernel.database import Database
 RUN = (
     "id, status, output, error_code, conversation_id, holds_conversation, parent_run_id,"
     " lease_owner, lease_until, fence, due_at, waits_for, parked_at, finished_at, input_tokens,"
-    " output_tokens, model_calls, tool_calls, losses, attempt, parent_call_id"
+    " output_tokens, model_calls, tool_calls, losses, attempt, parent_call_id,"
+    " retry_of"
 )
 STEP = (
     "run_id, id, position, kind, status, name, text, calls, call_id, arguments, result, usage,"
@@ -45,6 +46,7 @@ class RunSeen(NamedTuple):
     losses: int
     attempt: int
     parent_call_id: str | None
+    retry_of: str | None
 
 
 class StepSeen(NamedTuple):
@@ -64,12 +66,6 @@ class StepSeen(NamedTuple):
     usage: str | None
     error_code: str | None
     finished_at: int | None
-
-    @property
-    def number(self) -> int | None:
-        """The number of a tool's call."""
-        arguments: Mapping[str, int] | None = orjson.loads(self.arguments or "null")
-        return None if arguments is None else arguments.get("number")
 
     @property
     def is_open(self) -> bool:
@@ -102,6 +98,8 @@ class Seen:
     head: int
     orders: Mapping[str, Sequence[str]]
     """Kinds of the orders that nobody has taken yet, by run."""
+    unread: Collection[str]
+    """Runs that were told more and did not see it."""
     messages: Sequence[tuple[str, str, str]]
     """Run, role and content of what stands in conversations."""
 
@@ -120,10 +118,11 @@ async def look(database: Database, now_us: int) -> Seen:
         f"SELECT {EVENT} FROM event ORDER BY cursor",
         "SELECT max(cursor) FROM event_head",
         "SELECT run_id, kind FROM run_order WHERE taken_at IS NULL",
+        "SELECT run_id FROM run_order WHERE kind = 'steer' AND position IS NULL",
         "SELECT run_id, role, content FROM message ORDER BY id",
     )
     found = await asyncio.gather(*(database.fetch(query) for query in queries))
-    runs, steps, events, heads, orders, messages = found
+    runs, steps, events, heads, orders, unread, messages = found
     told = [EventSeen(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in events]
     return Seen(
         now_us=now_us,
@@ -133,6 +132,7 @@ async def look(database: Database, now_us: int) -> Seen:
         cursors=[event.cursor for event in told],
         head=heads[0][0],
         orders={run_id: [kind for of, kind in orders if of == run_id] for run_id, _ in orders},
+        unread={row[0] for row in unread},
         messages=[(row[0], row[1], row[2]) for row in messages],
     )
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from app.database import DatabaseOptions, open_database
+from domain.access.scopes import Principal
 from domain.kernel.database import Database
 from domain.kernel.database_sqlite import SqliteDatabase
 from domain.models.ports import (
@@ -34,6 +35,8 @@ from domain.models.ports import (
 )
 from domain.runs import tokens
 from domain.runs.lease import EARLY_US
+from domain.runs.service import RunService
+from domain.runs.spec import RetryConfig
 from domain.runs.state import FINAL
 from domain.runs.work import dumps
 from tests.domain.machine_arena import DONE, Process, Turn, arena_on
@@ -155,35 +158,77 @@ class Machine(RuleBasedStateMachine):
 
     # Clients.
 
-    @rule(talk=st.sampled_from([None, None, 0, 1]), at=PLACE, inline=st.booleans())
+    @rule(
+        talk=st.sampled_from([None, None, 0, 1]),
+        at=PLACE,
+        inline=st.booleans(),
+        busy=st.sampled_from(["REJECT", "QUEUE", "INTERRUPT"]),
+    )
     @when(lambda self: len(self.seen.runs) < MOST_RUNS)
-    def start(self, talk: int | None, at: int, inline: bool) -> None:
+    def start(self, talk: int | None, at: int, inline: bool, busy: str) -> None:
         """Somebody starts a run, alone or in a conversation, and waits for it or not."""
-        self.act(self._start(talk, at, inline=inline))
+        self.act(self._start(talk, at, inline=inline, busy=busy))
 
-    async def _start(self, talk: int | None, at: int, *, inline: bool) -> None:
+    async def _start(
+        self, talk: int | None, at: int, *, inline: bool = False, busy: str = "REJECT"
+    ) -> None:
         values: dict[str, Any] = {"agent": {"slug": "lead"}, "instruction": "do it"}
         if talk is not None:
-            values["conversationId"] = self.arena.conversations[talk]
+            values |= {"conversationId": self.arena.conversations[talk], "onBusy": busy}
         if inline and self.arena.working:
             values["waitSeconds"] = 300
-        told = await self.arena.ask(self._door(at).execute(self.arena.world.principal, values))
+        told = await self.arena.ask(self._door(at).execute(self._principal, values))
         if told is not None:
             assert told.row.id in (await self._look()).runs
 
-    def _door(self, at: int) -> Any:
+    @property
+    def _principal(self) -> Principal:
+        return self.arena.world.principal
+
+    def _door(self, at: int) -> RunService:
         return self._worker(at).service if self.arena.working else self.arena.world.service(None)
 
     @rule(which=PLACE, at=PLACE, heard=st.booleans())
     @when(lambda self: self.seen.runs)
     def cancel(self, which: int, at: int, heard: bool) -> None:
         """Somebody cancels a run; its worker hears of it at once or finds the order later."""
-        run_id = self._run(which)
-        self.act(
-            self._unheard(self._door(at).cancel(self.arena.world.principal, run_id, "no"), heard)
-        )
+        call = self._door(at).cancel(self._principal, self._run(which), "no")
+        self.act(self._told(call, heard=heard))
 
-    async def _unheard(self, call: Coroutine[Any, Any, Any], heard: bool) -> None:
+    @rule(which=PLACE, at=PLACE, heard=st.booleans())
+    @when(lambda self: self.seen.runs)
+    def pause(self, which: int, at: int, heard: bool) -> None:
+        """Somebody has a run held after its step."""
+        call = self._door(at).pause(self._principal, self._run(which), "wait")
+        self.act(self._told(call, heard=heard))
+
+    @rule(which=PLACE, at=PLACE, heard=st.booleans())
+    @when(lambda self: self.seen.runs)
+    def resume(self, which: int, at: int, heard: bool) -> None:
+        """Somebody lets a run go on, whether it is held, is to be held or neither."""
+        call = self._door(at).resume(self._principal, self._run(which))
+        self.act(self._told(call, heard=heard))
+
+    @rule(which=PLACE, at=PLACE, heard=st.booleans())
+    @when(lambda self: self.seen.runs)
+    def steer(self, which: int, at: int, heard: bool) -> None:
+        """Somebody tells a run more, perhaps at the last moment."""
+        call = self._door(at).steer(self._principal, self._run(which), {"instruction": "and that"})
+        self.act(self._told(call, heard=heard))
+
+    @rule(which=PLACE, at=PLACE, step=st.none() | PLACE, config=st.sampled_from(RetryConfig))
+    @when(lambda self: 0 < len(self.seen.runs) < MOST_RUNS)
+    def retry(self, which: int, at: int, step: int | None, config: RetryConfig) -> None:
+        """Somebody has a run done again, whole or from one of its steps."""
+        run_id = self._run(which)
+        steps = self.seen.steps.get(run_id, ())
+        values: dict[str, Any] = {"config": config}
+        if step is not None and steps:
+            values["fromStepId"] = steps[step % len(steps)].id
+        call = self._door(at).retry(self._principal, run_id, values)
+        self.act(self.arena.ask(call))
+
+    async def _told(self, call: Coroutine[Any, Any, Any], *, heard: bool) -> None:
         for process in self.arena.processes:
             process.line.is_open = heard
         await self.arena.ask(call)
@@ -239,7 +284,7 @@ class Machine(RuleBasedStateMachine):
         """Let the next thing happen that has been begun."""
         arena = self.arena
         if not self.seen.runs:
-            await self._start(None, 0, inline=False)
+            await self._start(None, 0)
         elif not arena.working:
             await arena.boot()
         elif arena.queue.hints:
@@ -359,6 +404,9 @@ class Machine(RuleBasedStateMachine):
         hints, self.arena.queue.hints = self.arena.queue.hints, []
         for _, run_id in hints:
             await self._execute(run_id, self.arena.working)
+        for run in self.seen.runs.values():
+            if run.waits_for == "pause" or "pause" in self.seen.orders.get(run.id, ()):
+                await self.arena.ask(self._door(0).resume(self._principal, run.id))
         await self.arena.let_go_on()
 
 
