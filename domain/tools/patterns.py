@@ -25,12 +25,15 @@ def _is_pattern(text: str) -> str:
 
 
 Pattern = Annotated[Text, AfterValidator(_is_pattern), Field(json_schema_extra=_SCHEMA)]
-"""The name of a tool, or a pattern of names: `*` stands for any text, `?` for one character."""
+"""The name of a tool, or a pattern of names: `*` stands for any text, `?` for one character.
+
+A dot stands for an underscore, as the wires of model providers take no dots: `fs.*` is `fs_*`.
+"""
 
 
 def fits(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether a tool is named by one of the patterns."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(fnmatchcase(name, _undotted(pattern)) for pattern in patterns)
 
 
 def is_exact(pattern: str) -> bool:
@@ -43,10 +46,16 @@ def cover(wider: Collection[str], narrower: Iterable[str]) -> bool:
 
     Each pattern is proved by one other: `a?` and `a??` are not seen to cover `a??*` together.
     """
-    patterns = [pattern for pattern in wider if not is_exact(pattern)]
+    wide = {_undotted(pattern) for pattern in wider}
+    patterns = [pattern for pattern in wide if not is_exact(pattern)]
+    narrow = map(_undotted, narrower)
     return all(
-        other in wider or any(_covers(pattern, other) for pattern in patterns) for other in narrower
+        other in wide or any(_covers(pattern, other) for pattern in patterns) for other in narrow
     )
+
+
+def _undotted(pattern: str) -> str:
+    return pattern.replace(".", "_")
 
 
 def _covers(wider: str, narrower: str) -> bool:
