@@ -8,6 +8,7 @@ from domain.kernel.database import Database, Statement
 from domain.kernel.errors import NotFound
 from domain.runs.recovery import ANSWERED
 from domain.runs.rows import RunRow
+from domain.runs.spec import ExecuteSpec
 from domain.runs.state import StepKind, StepStatus
 
 KEPT_CALLS = (*ANSWERED, StepStatus.FAILED, StepStatus.DENIED)
@@ -100,3 +101,11 @@ async def pinned(database: Database, run: RunRow) -> list[str | None]:
 def spec_of(run: RunRow) -> Mapping[str, Any]:
     """What the engine reads of a run, without the task that it was started for."""
     return {name: value for name, value in run.spec.items() if name != "task"}
+
+
+def asked_of(run: RunRow) -> ExecuteSpec:
+    """What a client would ask for to start the run."""
+    known = {field.alias or name for name, field in ExecuteSpec.model_fields.items()}
+    given = {name: value for name, value in run.spec.items() if name in known}
+    asked = {**given, "agent": {"id": run.agent_id}, "instruction": run.instruction}
+    return ExecuteSpec.model_validate(asked)

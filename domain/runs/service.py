@@ -19,7 +19,7 @@ from domain.runs.candidates import first_model
 from domain.runs.control import RunControl
 from domain.runs.keyed import Keyed
 from domain.runs.parts import Executed, RunParts
-from domain.runs.retry import Reused, pinned, reused, spec_of
+from domain.runs.retry import Reused, asked_of, pinned, reused, spec_of
 from domain.runs.rows import RunRow
 from domain.runs.spec import ExecuteSpec, OnBusy, RetryConfig, RetrySpec
 
@@ -84,9 +84,7 @@ class RunService(RunControl):
         if run.finished_at is None:
             raise self._conflict(run.id, "The run has not ended; cancel it or wait for its end.")
         database, again = self._parts.database, spec_of(run)
-        asked = ExecuteSpec.model_validate(
-            {**again, "agent": {"id": run.agent_id}, "instruction": run.instruction}
-        )
+        asked = asked_of(run)
         agent = await self._agent(principal, asked, path="runId")
         await self._parts.limits.check_new(agent)
         pin: list[str | None] | None = None
