@@ -123,7 +123,11 @@ def limit(**more: Any) -> dict[str, Any]:
         ("DENY", "", "Give a JSON object."),
         ({"net": {}}, ".net", "There is no such field; the fields here are tool, limit."),
         (tool(decision="MAYBE"), ".tool.decision", "Use one of ALLOW, ASK, DENY."),
-        (tool(tools=[]), ".tool.tools", "Give at least 1 items, not 0."),
+        (
+            tool(tools=[]),
+            ".tool.tools",
+            "Name at least one tool, or a pattern such as mail_*.",
+        ),
         (tool(tools=["x"] * 51), ".tool.tools", "Give at most 50 items."),
         (
             tool(tools=["ok", "rm -rf"]),
