@@ -26,11 +26,12 @@ from domain.models.ports import (
     TextDelta,
     TokenUsage,
 )
+from domain.runs.approvals import ApprovalService
 from domain.runs.runner import Runner
 from domain.runs.service import RunService
 from domain.tools.calls import ToolContext
 from domain.tools.generate import tool_from
-from domain.tools.manifest import ToolTraits
+from domain.tools.manifest import SideEffect, ToolTraits
 from domain.tools.registry import ToolRegistry
 from tests.domain.machine_wire import Line, Traffic, Wire
 from tests.run_world import ONCE, RunWorld, run_world
@@ -38,7 +39,10 @@ from tests.run_world import ONCE, RunWorld, run_world
 Number = Annotated[int, Field(description="Which one.")]
 Turn = Sequence[ModelEvent | ModelError]
 
-STORIES = ("run_order", "run_step", "run", "message", "conversation", "idempotency", "event")
+STORIES = (
+    *("approval", "run_order", "run_step", "run", "message", "conversation", "idempotency"),
+    *("event", "behavior_version", "behavior_profile"),
+)
 """Tables in which a story is written, in the order in which they can be emptied."""
 
 LONG_S = 100_000.0
@@ -74,6 +78,7 @@ class Process:
     line: Line
     runner: Runner
     service: RunService
+    approvals: ApprovalService
     stack: AsyncExitStack
     is_stopping: bool = False
 
@@ -192,13 +197,18 @@ class Arena:
         stack = AsyncExitStack()
         runner = await stack.enter_async_context(world.process(drain_s=LONG_S))
         process = Process(
-            wire=wire, line=line, runner=runner, service=world.service(runner), stack=stack
+            wire=wire,
+            line=line,
+            runner=runner,
+            service=world.service(runner),
+            approvals=world.approvals(),
+            stack=stack,
         )
         self.processes.append(process)
         return process
 
     def _tools(self, wire: Wire, _: object) -> ToolRegistry:
-        """`note` may be repeated, `pay` may not; each stops before and after its deed."""
+        """Only `note` may be repeated; each tool stops before and after its deed."""
         patient = ToolTraits(timeout_s=LONG_S)
 
         async def act(tool: str, number: int, context: ToolContext) -> str:
@@ -217,11 +227,18 @@ class Arena:
             """Pay a bill by its number."""
             return await act("pay", number, context)
 
+        async def erase(number: Number, context: ToolContext) -> str:
+            """Erase a file by its number; a person is asked first."""
+            return await act("erase", number, context)
+
         once = replace(ONCE, timeout_s=LONG_S)
         return ToolRegistry(
             [
                 tool_from(note, domain="test", traits=patient),
                 tool_from(pay, domain="test", traits=once),
+                tool_from(
+                    erase, domain="test", traits=replace(once, side_effect=SideEffect.DANGEROUS)
+                ),
             ]
         )
 

@@ -1,5 +1,6 @@
 """What must be true of the rows after every rule of the state machine (DESIGN, I1 to I6)."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
@@ -85,11 +86,17 @@ def _waits(seen: Seen, run: RunSeen) -> bool:
             for other in seen.runs.values()
         )
     if run.waits_for == "calls":
-        return any(
+        return _is_asked(seen, run) or any(
             other.parent_run_id == run.id and other.status not in FINAL
             for other in seen.runs.values()
         )
     return False
+
+
+def _is_asked(seen: Seen, run: RunSeen) -> bool:
+    """True while somebody may answer for the run; then it goes on by itself at the latest."""
+    open_ones = [one for one in seen.approvals if one.run_id == run.id and one.status == "PENDING"]
+    return bool(open_ones) and run.due_at is not None
 
 
 def _is_of_a_family(seen: Seen, run: RunSeen) -> Iterator[str]:
@@ -116,7 +123,7 @@ def _cursors(seen: Seen) -> Iterator[str]:
 def _story(run: RunSeen, events: Sequence[EventSeen]) -> Iterator[str]:
     """I3 and I5: one story from 1 to its one end, and no text of a call that was voided."""
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
-        yield f"I5: events of {run.id} have a gap: {[event.seq for event in events]}"
+        yield f"I5: events of {run.id} have a gap: {[(event.seq, event.type) for event in events]}"
     lasts = [event for event in events if event.type in LAST_EVENTS]
     if run.status in FINAL:
         if len(lasts) != 1 or events[-1] is not lasts[0]:
@@ -166,8 +173,10 @@ def _journaled(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
         said = [call["id"] for call in orjson.loads(step.calls or "[]")] if is_answer else []
         asked += said
     begun = [step.call_id for step in steps if step.kind != StepKind.MODEL_CALL]
+    missing = [ident for ident in asked if ident not in begun]
+    in_order = sorted(begun, key=asked.index) == begun or run.retry_of is not None
     # Only after the last answer a run may be held, end or begin.
-    if asked[: len(begun)] != begun or not set(asked[len(begun) :]) <= set(said):
+    if len(asked) - len(missing) != len(begun) or not in_order or not set(missing) <= set(said):
         yield f"I6: the run {run.id} was asked for {asked} and began {begun}"
     is_left = any(step.is_open and step.kind == StepKind.MODEL_CALL for step in steps[:-1])
     if is_left and run.status not in FINAL:
@@ -205,11 +214,50 @@ def _once(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
     for effect in effects:
         if effect.step_id not in steps:
             yield f"I6: {effect} happened and no step tells of it"
-    paid = [effect.step_id for effect in effects if effect.tool == "pay"]
-    if len(set(paid)) < len(paid):
-        yield f"I6: paid twice: {paid}"
+    begun = _begun(seen)
+    asked = Counter(one.step_id for one in seen.approvals)
+    told = _tellings(seen, EventType.APPROVAL_REQUESTED)
+    if asked.keys() != told.keys():
+        yield f"asked about {asked}, told of {told}"
+    for step_id, times in Counter(e.step_id for e in effects if e.tool != "note").items():
+        if times > begun[step_id or ""]:
+            yield f"I6: {steps.get(step_id or '')} was begun {begun} and happened {times} times"
+    for step_id, times in begun.items():
+        tool = steps[step_id].name
+        if tool == "erase" and times > _granted(seen, steps[step_id]):
+            yield f"the call {steps[step_id]} was begun {times} times without leave"
     happened = {effect.step_id for effect in effects}
     for step in steps.values():
         is_done = step.kind == StepKind.TOOL_CALL and step.status == StepStatus.SUCCEEDED
         if is_done and step.id not in happened:
             yield f"the step {step} succeeded, and nothing happened"
+
+
+def _begun(seen: Seen) -> Counter[str]:
+    """How often each call was begun, by step."""
+    return Counter(
+        event.data["stepId"]
+        for events in seen.events.values()
+        for event in events
+        if event.type == EventType.TOOL_CALL_STARTED
+    )
+
+
+def _tellings(seen: Seen, kind: EventType, *statuses: str) -> Counter[str]:
+    """How often something was told of each call's approval, by step."""
+    return Counter(
+        event.data["approval"]["stepId"]
+        for events in seen.events.values()
+        for event in events
+        if event.type == kind and (not statuses or event.data["approval"]["status"] in statuses)
+    )
+
+
+def _granted(seen: Seen, step: StepSeen) -> int:
+    """How often a call may begin: as often as somebody said so, or for all calls of the run."""
+    own = _tellings(seen, EventType.APPROVAL_RESOLVED, "APPROVED")[step.id]
+    for_all = any(
+        one.run_id == step.run_id and one.scope == "RUN" and one.status == "APPROVED"
+        for one in seen.approvals
+    )
+    return own + for_all

@@ -19,6 +19,7 @@ STEP = (
     "run_id, id, position, kind, status, name, text, calls, call_id, arguments, result, usage,"
     " error_code, finished_at"
 )
+APPROVAL = "id, run_id, step_id, tool_name, status, scope, used_at"
 EVENT = "run_id, seq, cursor, type, data"
 
 
@@ -73,6 +74,18 @@ class StepSeen(NamedTuple):
         return self.finished_at is None
 
 
+class ApprovalSeen(NamedTuple):
+    """An approval's row; APPROVAL in order."""
+
+    id: str
+    run_id: str
+    step_id: str
+    tool_name: str
+    status: str
+    scope: str | None
+    used_at: int | None
+
+
 class EventSeen(NamedTuple):
     """An event's row, its data read; EVENT in order."""
 
@@ -100,6 +113,7 @@ class Seen:
     """Kinds of the orders that nobody has taken yet, by run."""
     unread: Collection[str]
     """Runs that were told more and did not see it."""
+    approvals: Sequence[ApprovalSeen]
     messages: Sequence[tuple[str, str, str]]
     """Run, role and content of what stands in conversations."""
 
@@ -119,10 +133,11 @@ async def look(database: Database, now_us: int) -> Seen:
         "SELECT max(cursor) FROM event_head",
         "SELECT run_id, kind FROM run_order WHERE taken_at IS NULL",
         "SELECT run_id FROM run_order WHERE kind = 'steer' AND position IS NULL",
+        f"SELECT {APPROVAL} FROM approval ORDER BY id",
         "SELECT run_id, role, content FROM message ORDER BY id",
     )
     found = await asyncio.gather(*(database.fetch(query) for query in queries))
-    runs, steps, events, heads, orders, unread, messages = found
+    runs, steps, events, heads, orders, unread, approvals, messages = found
     told = [EventSeen(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in events]
     return Seen(
         now_us=now_us,
@@ -133,6 +148,7 @@ async def look(database: Database, now_us: int) -> Seen:
         head=heads[0][0],
         orders={run_id: [kind for of, kind in orders if of == run_id] for run_id, _ in orders},
         unread={row[0] for row in unread},
+        approvals=[ApprovalSeen(*row) for row in approvals],
         messages=[(row[0], row[1], row[2]) for row in messages],
     )
 

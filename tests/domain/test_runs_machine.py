@@ -34,11 +34,13 @@ from domain.models.ports import (
     ToolCallReady,
 )
 from domain.runs import tokens
+from domain.runs.approval_state import ApprovalDecision, ApprovalScope, ApprovalStatus
 from domain.runs.lease import EARLY_US
 from domain.runs.service import RunService
 from domain.runs.spec import RetryConfig
 from domain.runs.state import FINAL
 from domain.runs.work import dumps
+from tests.domain.approval_world import tool_rule
 from tests.domain.machine_arena import DONE, Process, Turn, arena_on
 from tests.domain.machine_checks import changes, complaints
 from tests.domain.machine_look import Seen, look
@@ -49,14 +51,17 @@ MOST_AWAKE = 3
 MOST_RUNS = 6
 MOST_SWEEPS = 12
 """Sweeps after which everything that can go on must have ended."""
+TOO_LONG_S = 4000.0
+"""Longer than anybody waits for an answer, and than a run may take."""
 PLACE = st.integers(0, 5)
 ANSWERS = {
     "both": ("note", "pay"),
+    "risk": ("erase", "pay", "erase"),
     "hand": ("helper",),
     "hands": ("helper", "pay", "deep", "helper"),
 }
 """Calls of an answer; those that hand work on name an agent, which is not always allowed."""
-HABITS = ("hand", "pay", "done", "hands", "words", "both", "done")
+HABITS = ("hand", "risk", "done", "hands", "pay", "words", "erase", "both", "done")
 """What models say where no rule says it, in turn."""
 USED = TokenUsage(input_tokens=5, output_tokens=1)
 
@@ -235,6 +240,41 @@ class Machine(RuleBasedStateMachine):
         for process in self.arena.processes:
             process.line.is_open = True
 
+    @rule(
+        which=PLACE,
+        at=PLACE,
+        decision=st.sampled_from(ApprovalDecision),
+        scope=st.sampled_from([ApprovalScope.ONCE, ApprovalScope.RUN]),
+    )
+    @when(lambda self: self.seen.approvals and self.arena.working)
+    def decide(self, which: int, at: int, decision: ApprovalDecision, scope: ApprovalScope) -> None:
+        """Somebody answers what a run asks for, perhaps once more or too late."""
+        asked = self.seen.approvals[which % len(self.seen.approvals)]
+        self.act(self._decide(asked.id, at, decision, scope))
+
+    async def _decide(
+        self, approval_id: str, at: int, decision: ApprovalDecision, scope: ApprovalScope
+    ) -> None:
+        values = {"approvalId": approval_id, "decision": decision, "scope": scope}
+        await self.arena.ask(self._worker(at).approvals.decide(self._principal, values))
+
+    @rule(said=st.sampled_from([("DENY", "erase"), ("ASK", "pay"), None]))
+    def make_rule(self, said: tuple[str, str] | None) -> None:
+        """Somebody has a tool forbidden, or asked about, or takes all rules back."""
+        self.act(self._make_rule(said))
+
+    async def _make_rule(self, said: tuple[str, str] | None) -> None:
+        rules = [] if said is None else [tool_rule(*said)]
+        world = self.arena.world
+        changes = {"strategy": "REPLACE", "add": rules}
+        await self.arena.ask(world.behavior.adjust(world.principal, changes))
+
+    @rule()
+    @when(lambda self: any(asked.status == "PENDING" for asked in self.seen.approvals))
+    def let_expire(self) -> None:
+        """Nobody answers in time."""
+        self.act(self._sweep(TOO_LONG_S))
+
     # Hints.
 
     @rule(which=PLACE, at=PLACE, times=st.integers(1, 2))
@@ -301,7 +341,19 @@ class Machine(RuleBasedStateMachine):
     @rule(
         which=PLACE,
         what=st.sampled_from(
-            ["words", "note", "pay", "both", "done", "down", "bad", "hand", "hands"]
+            [
+                "words",
+                "note",
+                "pay",
+                "both",
+                "done",
+                "down",
+                "bad",
+                "hand",
+                "hands",
+                "erase",
+                "risk",
+            ]
         ),
     )
     @when(lambda self: self.arena.waiting("model"))
@@ -407,6 +459,10 @@ class Machine(RuleBasedStateMachine):
         for run in self.seen.runs.values():
             if run.waits_for == "pause" or "pause" in self.seen.orders.get(run.id, ()):
                 await self.arena.ask(self._door(0).resume(self._principal, run.id))
+        for place, asked in enumerate(self.seen.approvals):
+            if asked.status == ApprovalStatus.PENDING:
+                decision = list(ApprovalDecision)[place % 2]
+                await self._decide(asked.id, 0, decision, ApprovalScope.ONCE)
         await self.arena.let_go_on()
 
 
