@@ -158,6 +158,7 @@ class RunAcceptor:
         statements += [first.statement(), *store.append(new.workspace_id, drafts)]
         results = await self._parts.database.write(statements)
         first = first.begun(results[place])
+        work.told()
         runner.hold(Claimed(work=work, past=(), orders=()), first=first)
         store.announce(new.workspace_id, store.head_of(results), drafts)
 

@@ -265,6 +265,7 @@ class Journal:
             _free(work, drafts)
             raise
         if drafts:
+            work.told()
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
         return results
 

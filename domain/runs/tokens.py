@@ -19,7 +19,7 @@ from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock
 from domain.runs.outages import write_at_last
 from domain.runs.state import EventType
-from domain.runs.work import Work, dumps
+from domain.runs.work import StreamedText, Work, dumps
 
 TICK_S = 0.025
 
@@ -76,9 +76,7 @@ class _Pending:
     """Text of one run that is not written yet."""
 
     work: Work
-    pieces: list[tuple[EventType, str, str]] = field(
-        default_factory=list[tuple[EventType, str, str]]
-    )
+    pieces: list[StreamedText] = field(default_factory=list[StreamedText])
 
     def add(self, kind: EventType, step_id: str, text: str) -> None:
         """Gather text, joined to what came before it of the same kind and step."""
@@ -144,7 +142,8 @@ class TokenWriter:
         while self._flushing is not None:
             await asyncio.shield(self._flushing)
         pending = self._dirty.pop(work.run_id, None)
-        return pending.drafts(self._clock.now_us()) if pending is not None else []
+        pieces = () if pending is None else pending.pieces
+        return work.number_text(pieces, self._clock.now_us())
 
     def forget(self, work: Work) -> None:
         """Drop text of a run that is no longer held here."""
@@ -181,6 +180,8 @@ class TokenWriter:
             return
         kept = {(run_id, seq) for run_id, seq, _ in results[-1]}
         drafts = [draft for _, draft in rows if (draft.run_id, draft.seq) in kept]
+        for work, draft in rows:
+            work.kept_seq = max(work.kept_seq, draft.seq or 0)
         refused = [work for work, draft in rows if (draft.run_id, draft.seq) not in kept]
         for work in {work.run_id: work for work in refused}.values():
             self._lost(work)

@@ -22,6 +22,10 @@ CLAIM_COLUMNS = (
 )
 
 
+StreamedText = tuple[EventType, str, str]
+"""Text as it streamed: kind, step and words."""
+
+
 class Claim(NamedTuple):
     """A run's row as the worker that took its lease reads it; CLAIM_COLUMNS in order."""
 
@@ -145,6 +149,10 @@ class Work:
         self.run_id = claim.id
         self.workspace_id = claim.workspace_id
         self.seq = seq
+        self.kept_seq = seq
+        """The last event that is written; numbers after it were given out for a write to come."""
+        self.unkept_text: Sequence[StreamedText] = ()
+        """Text that was numbered for a write to come."""
         self.position = position
         self.spec: Mapping[str, Any] = orjson.loads(claim.spec)
         self.inputs: Mapping[str, Any] = orjson.loads(claim.inputs)
@@ -268,6 +276,22 @@ class Work:
             claim.parent_run_id,
             claim.depth,
         )
+
+    def told(self) -> None:
+        """All events that were numbered are written."""
+        self.kept_seq, self.unkept_text = self.seq, ()
+
+    def number_text(self, pieces: Sequence[StreamedText], now_us: int) -> list[EventDraft]:
+        """Number text for a write to come, with that of a write that never came.
+
+        A run may be stopped between the two; then its numbers are free again.
+        """
+        self.seq = self.kept_seq
+        self.unkept_text = (*self.unkept_text, *pieces)
+        return [
+            self.draft(kind, {"stepId": step_id, "text": text}, now_us)
+            for kind, step_id, text in self.unkept_text
+        ]
 
     def next_position(self) -> int:
         """Number the next step."""

@@ -21,6 +21,10 @@ from domain.models.ports import (
     ToolCall,
     ToolCallReady,
 )
+from domain.runs.context import Turn
+from domain.runs.rulings import OpenGate, Ruling
+from domain.runs.steps import StepStart
+from domain.runs.work import Work
 from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
 
@@ -47,6 +51,19 @@ def fail_once(world: RunWorld, part: str, error: Exception) -> None:
     world.database.write = write  # type: ignore[method-assign]
 
 
+class SlowGate(OpenGate):
+    """Takes its time for its rulings."""
+
+    def __init__(self) -> None:
+        self.place = Gate()
+
+    async def rule(self, work: Work, turn: Turn, starts: Sequence[StepStart]) -> list[Ruling]:
+        """Wait for the test, then allow every call."""
+        self.place.reached.set()
+        await self.place.opened.wait()
+        return await super().rule(work, turn, starts)
+
+
 def named_tasks(name: str) -> list[asyncio.Task[None]]:
     """The tasks at work that have this name."""
     return [task for task in asyncio.all_tasks() if task.get_name() == name]
@@ -68,6 +85,26 @@ async def test_a_write_that_fails_leaves_no_gap_in_the_events(world: RunWorld) -
     found = await seqs(world, run_id)
     assert (row.status, row.error_code) == ("FAILED", "INTERNAL")
     assert found == list(range(1, len(found) + 1))
+
+
+async def test_a_run_that_is_stopped_while_its_calls_are_ruled_on_leaves_no_gap(
+    world: RunWorld,
+) -> None:
+    world.gate = gate = SlowGate()
+    world.model.script([TextDelta("I pay."), *call("pay", '{"amount": 5}')])
+    run_id = await world.accept()
+    async with world.process() as runner:
+        await runner.execute(run_id)
+        async with asyncio.timeout(20):
+            await gate.place.reached.wait()
+
+        row = await world.service(runner).cancel(world.principal, run_id, "no")
+
+    events = await world.events(run_id)
+    assert (row.status, row.output, world.effects.done) == ("CANCELLED", "I pay.", [])
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    text = [event.data["text"] for event in events if event.type == "TokenDelta"]
+    assert "".join(text) == "I pay."
 
 
 async def test_a_short_outage_hands_the_run_back_and_fails_nothing(world: RunWorld) -> None:
