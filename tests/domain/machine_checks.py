@@ -25,7 +25,7 @@ def complaints(seen: Seen, effects: Sequence[Effect]) -> Iterator[str]:
         yield from _story(run, seen.events.get(run.id, ()))
         yield from _counted(run, seen.steps.get(run.id, ()))
         yield from _journaled(run, seen.steps.get(run.id, ()))
-        yield from _answered(run, seen.messages)
+        yield from _answered(seen, run)
     yield from _once(seen, effects)
     held = [run.conversation_id for run in seen.runs.values() if run.holds_conversation]
     if len(set(held)) < len(held):
@@ -183,16 +183,15 @@ def _journaled(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
         yield f"I6: the run {run.id} went on beyond a step that is not recorded"
 
 
-def _answered(run: RunSeen, messages: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """A run that succeeded has answered in its conversation, once."""
+def _answered(seen: Seen, run: RunSeen) -> Iterator[str]:
+    """A run that succeeded has answered in its conversation: once, unless it was told more."""
     if run.conversation_id is None:
         return
-    own = [(role, content) for of, role, content in messages if of == run.id]
-    answers = [content for role, content in own if role == "ASSISTANT"]
-    if run.status == RunStatus.SUCCEEDED and answers != [run.output]:
+    answers = [said for of, role, said in seen.messages if (of, role) == (run.id, "ASSISTANT")]
+    if run.status == RunStatus.SUCCEEDED and answers[-1:] != [run.output]:
         yield f"the run {run.id} answered {answers}, not {run.output!r}"
-    if run.status not in FINAL and answers:
-        yield f"the run {run.id} answered before its end"
+    if len(answers) > (run.status in FINAL) and run.id not in seen.steered:
+        yield f"the run {run.id} answered too early or too often: {answers}"
 
 
 def _kept(before: Seen, after: Seen, run_id: str) -> Iterator[str]:

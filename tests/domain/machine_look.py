@@ -111,8 +111,10 @@ class Seen:
     head: int
     orders: Mapping[str, Sequence[str]]
     """Kinds of the orders that nobody has taken yet, by run."""
+    steered: Collection[str]
+    """Runs that were told more while at work."""
     unread: Collection[str]
-    """Runs that were told more and did not see it."""
+    """Those of them that did not see it all."""
     approvals: Sequence[ApprovalSeen]
     messages: Sequence[tuple[str, str, str]]
     """Run, role and content of what stands in conversations."""
@@ -132,12 +134,12 @@ async def look(database: Database, now_us: int) -> Seen:
         f"SELECT {EVENT} FROM event ORDER BY cursor",
         "SELECT max(cursor) FROM event_head",
         "SELECT run_id, kind FROM run_order WHERE taken_at IS NULL",
-        "SELECT run_id FROM run_order WHERE kind = 'steer' AND position IS NULL",
+        "SELECT run_id, position FROM run_order WHERE kind = 'steer'",
         f"SELECT {APPROVAL} FROM approval ORDER BY id",
         "SELECT run_id, role, content FROM message ORDER BY id",
     )
     found = await asyncio.gather(*(database.fetch(query) for query in queries))
-    runs, steps, events, heads, orders, unread, approvals, messages = found
+    runs, steps, events, heads, orders, steers, approvals, messages = found
     told = [EventSeen(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in events]
     return Seen(
         now_us=now_us,
@@ -147,7 +149,8 @@ async def look(database: Database, now_us: int) -> Seen:
         cursors=[event.cursor for event in told],
         head=heads[0][0],
         orders={run_id: [kind for of, kind in orders if of == run_id] for run_id, _ in orders},
-        unread={row[0] for row in unread},
+        steered={row[0] for row in steers},
+        unread={row[0] for row in steers if row[1] is None},
         approvals=[ApprovalSeen(*row) for row in approvals],
         messages=[(row[0], row[1], row[2]) for row in messages],
     )
