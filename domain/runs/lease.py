@@ -13,6 +13,8 @@ from domain.runs.work import CLAIM_COLUMNS, Claim, Work
 
 EARLY_US = 1_000_000
 """How far clocks of processes may differ: a hint for what is due soon is no stray one."""
+SECOND = "CAST(1000000 AS BIGINT)"
+"""In microseconds; PostgreSQL would count what is hours overdue in 32 bits."""
 URGENT_ORDER = (
     "SELECT 1 FROM run_order WHERE run_order.run_id = run.id AND run_order.taken_at IS NULL"
     " AND run_order.kind IN ('cancel', 'pause')"
@@ -174,7 +176,7 @@ class LeaseOffice:
                 THEN hints + 1 ELSE 6 + ({now} - due_at) / 64000000 END
             WHERE id IN (
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
-                    AND due_at + 1000000 * CASE WHEN hints < 6 THEN (1 << hints)
+                    AND due_at + {SECOND} * CASE WHEN hints < 6 THEN (1 << hints)
                         ELSE 64 * (hints - 5) END <= {now}
                 ORDER BY priority DESC, due_at LIMIT {limit} {self._untouched}
             ) RETURNING id

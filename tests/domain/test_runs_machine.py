@@ -333,8 +333,8 @@ class Machine(RuleBasedStateMachine):
         elif stiles := arena.waiting("tool"):
             stiles[0].turns.put_nowait(())
         elif stiles := arena.waiting("model"):
-            turn = HABITS[arena.next_number() % len(HABITS)]
-            stiles[0].turns.put_nowait(self._turn(turn))
+            habit = HABITS[arena.next_number() % len(HABITS)]
+            stiles[0].turns.put_nowait(self._turn(habit))
         else:
             await self._sweep(LEASE_S + 1)
 

@@ -235,6 +235,16 @@ async def test_after_a_long_time_down_every_due_run_gets_its_hint_soon_and_none_
     assert again == due
 
 
+async def test_what_has_been_due_for_hours_stops_no_sweep(world: RunWorld) -> None:
+    office = world.office()
+    long_due = await world.accept()
+    world.clock.move(4 * 3600)
+
+    first, second = await office.forgotten(10), await office.forgotten(10)
+
+    assert (first, second) == ([long_due], [])
+
+
 async def test_runs_of_a_lost_worker_are_found(world: RunWorld) -> None:
     gate = Gate()
     world.model.script([TextDelta("x"), gate])
