@@ -3,7 +3,9 @@
 The revisions are applied once to a database of each kind; what a test is given is a copy of it.
 """
 
+import sqlite3
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +35,9 @@ def _migrated_sqlite() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "gob.db"
         _migrate(f"sqlite:///{path}")
-        return path.read_bytes()
+        # The file alone may lack what is still in the log beside it.
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.serialize()
 
 
 def _migrate(url: str) -> None:

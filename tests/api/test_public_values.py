@@ -148,6 +148,7 @@ def test_defaults_of_the_contract_are_values():
     assert values_of(given) == {
         "agent": {"slug": "default"},
         "instruction": "Hello",
+        "onBusy": "REJECT",
         "waitSeconds": 0,
         "priority": 5,
     }
