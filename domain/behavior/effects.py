@@ -17,7 +17,7 @@ from domain.kernel.conditions import JsonCondition
 from domain.kernel.validation import LARGEST_WHOLE, ClientModel, Number, exactly_one_of, refusal
 from domain.tools.patterns import Pattern
 
-MOST_TOOLS = 50
+MOST_TOOLS = 20
 MOST_CONDITIONS = 20
 
 

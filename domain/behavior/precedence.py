@@ -70,5 +70,6 @@ def _always_fits_with(one: ToolEffect, other: ToolEffect) -> bool:
 
 
 def _covers(wider: ToolEffect, narrower: ToolEffect) -> bool:
-    conditions = conditions_of(wider) <= conditions_of(narrower)
-    return conditions and cover(wider.tools, narrower.tools)
+    if not cover(wider.tools, narrower.tools):
+        return False
+    return not wider.when or conditions_of(wider) <= conditions_of(narrower)

@@ -12,6 +12,9 @@ from pydantic.config import JsonDict
 from domain.kernel.validation import Text, refusal
 
 LONGEST_PATTERN = 200
+LONGEST_PROVED = 64
+MOST_PARTS = 8
+"""Most stars of a pattern that is seen to cover others."""
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
 _WILD = re.compile(r"[*?]+")
 # What the validator below asks for, as JSON Schema says it.
@@ -60,19 +63,36 @@ def _undotted(pattern: str) -> str:
 
 def _covers(wider: str, narrower: str) -> bool:
     """Match one pattern against another as if that were a name with unknown parts."""
-    return _with_unknown_parts(wider).fullmatch(_ordered(narrower)) is not None
+    prefix, suffix, is_one_star = _ends(wider)
+    if not narrower.startswith(prefix) or not narrower.endswith(suffix):
+        return False
+    if is_one_star:
+        return len(narrower) >= len(prefix) + len(suffix)
+    known = _with_unknown_parts(wider)
+    return known is not None and known.fullmatch(_ordered(narrower)) is not None
 
 
-@lru_cache(maxsize=1024)
-def _with_unknown_parts(pattern: str) -> re.Pattern[str]:
+@lru_cache(maxsize=8192)
+def _ends(pattern: str) -> tuple[str, str, bool]:
+    """What stands before the first wildcard and after the last; true where one star is all."""
+    parts = _WILD.split(pattern)
+    first, last = parts[0], parts[-1]
+    return first, last, len(first) + len(last) + 1 == len(pattern) and "*" in pattern
+
+
+@lru_cache(maxsize=4096)
+def _with_unknown_parts(pattern: str) -> re.Pattern[str] | None:
     """A `?` takes one unknown character, and only a `*` takes any number of them.
 
-    The groups keep what they found first (atomic), so that no pattern takes long.
+    The groups keep what they found first (atomic), so that no pattern takes long. None for a
+    long pattern or one of many parts, of which nothing is proved.
     """
     first, *others = [
         "".join("[^*]" if sign == "?" else re.escape(sign) for sign in part)
         for part in _ordered(pattern).split("*")
     ]
+    if len(others) > MOST_PARTS or len(pattern) > LONGEST_PROVED:
+        return None
     if not others:
         return re.compile(first)
     *middle, last = others

@@ -128,7 +128,7 @@ def limit(**more: Any) -> dict[str, Any]:
             ".tool.tools",
             "Name at least one tool, or a pattern such as mail_*.",
         ),
-        (tool(tools=["x"] * 51), ".tool.tools", "Give at most 50 items."),
+        (tool(tools=["x"] * 21), ".tool.tools", "Give at most 20 items."),
         (
             tool(tools=["ok", "rm -rf"]),
             ".tool.tools.1",
