@@ -173,7 +173,8 @@ class RunEngine:
                 work, turn, starts, statements=statements, drafts=drafts
             )
         if found.unbegun is not None:
-            calls = calls_of(found.unbegun.calls)[found.begun :]
+            said = calls_of(found.unbegun.calls)
+            calls = [said[place] for place in found.places]
             return await self._settler.begin(
                 work, turn, calls, statements=statements, drafts=drafts
             )

@@ -108,6 +108,26 @@ async def test_of_one_answer_calls_before_the_step_are_kept_and_the_rest_is_done
     assert results == ["noted a", "paid 5"]
 
 
+async def test_a_call_that_never_ended_is_done_again_and_not_those_beside_it(
+    world: RunWorld,
+) -> None:
+    first = await ended(world, both(), [DOWN])
+    steps = await world.steps(first.id)
+    broken_off = "UPDATE run_step SET status = 'CANCELLED' WHERE id = $1"
+    await world.database.write([Statement(broken_off, (steps[1].id,))])
+
+    row = await again(world, first.id, say("done"), fromStepId=steps[3].id)
+
+    assert (row.status, row.output) == ("SUCCEEDED", "done")
+    assert world.effects.done == ["note a", "pay 5", "note a"]
+    assert await shape(world, row.id) == [
+        (1, "m1", "REUSED"),
+        (2, "pay", "REUSED"),
+        (3, "note", "SUCCEEDED"),
+        (4, "m1", "SUCCEEDED"),
+    ]
+
+
 async def test_from_the_first_step_nothing_is_kept(world: RunWorld) -> None:
     first = await ended(world, both(), say("one"))
     model = (await world.steps(first.id))[0]
