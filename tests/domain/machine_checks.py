@@ -172,7 +172,7 @@ def _journaled(run: RunSeen, steps: Sequence[StepSeen]) -> Iterator[str]:
         is_answer = step.status in ANSWERED
         said = [call["id"] for call in orjson.loads(step.calls or "[]")] if is_answer else []
         asked += said
-    begun = [step.call_id for step in steps if step.kind != StepKind.MODEL_CALL]
+    begun = [step.call_id or "" for step in steps if step.kind != StepKind.MODEL_CALL]
     missing = [ident for ident in asked if ident not in begun]
     in_order = sorted(begun, key=asked.index) == begun or run.retry_of is not None
     # Only after the last answer a run may be held, end or begin.

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import wraps
@@ -41,7 +41,7 @@ from domain.runs.spec import RetryConfig
 from domain.runs.state import FINAL
 from domain.runs.work import dumps
 from tests.domain.approval_world import tool_rule
-from tests.domain.machine_arena import DONE, Process, Turn, arena_on
+from tests.domain.machine_arena import DONE, Arena, Process, Turn, arena_on
 from tests.domain.machine_checks import changes, complaints
 from tests.domain.machine_look import Seen, look
 from tests.domain.machine_wire import Cut, Traffic, count_reads
@@ -61,7 +61,7 @@ ANSWERS = {
     "hands": ("helper", "pay", "deep", "helper"),
 }
 """Calls of an answer; those that hand work on name an agent, which is not always allowed."""
-HABITS = ("hand", "risk", "done", "hands", "pay", "words", "erase", "both", "done")
+HABITS: Sequence[str] = ("hand", "risk", "done", "hands", "pay", "words", "erase", "both", "done")
 """What models say where no rule says it, in turn."""
 USED = TokenUsage(input_tokens=5, output_tokens=1)
 
@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._stack = AsyncExitStack()
         self._is_sound = True
-        self.arena = self.do(
+        self.arena: Arena = self.do(
             self._stack.enter_async_context(arena_on(self.stage.database, self.stage.traffic))
         )
         self.seen: Seen = self.do(self._look())
