@@ -220,7 +220,7 @@ _WORDS: Mapping[str, Callable[[Context], str]] = {
     "model_type": _fixed("Give a JSON object."),
     "enum": _choices,
     "literal_error": _choices,
-    "greater_than": lambda c: f"Give more than {c['gt']}.",
+    "greater_than": lambda c: f"Give more than {c['gt']:g}.",
     "greater_than_equal": lambda c: f"Give at least {c['ge']}.",
     "less_than": lambda c: f"Give less than {c['lt']}.",
     "less_than_equal": lambda c: f"Give at most {c['le']}.",

@@ -101,7 +101,7 @@ def test_values_in_client_names_make_the_model() -> None:
         ({"frontWheel": {"spokeCount": 100}}, "frontWheel.spokeCount", "Give at most 99."),
         ({"frontWheel": {"spokeCount": "3"}}, "frontWheel.spokeCount", "Give a whole number."),
         ({"frontWheel": {"spokeCount": True}}, "frontWheel.spokeCount", "Give a whole number."),
-        ({"frontWheel": {"weightKg": 0}}, "frontWheel.weightKg", "Give more than 0.0."),
+        ({"frontWheel": {"weightKg": 0}}, "frontWheel.weightKg", "Give more than 0."),
         ({"frontWheel": {"weightKg": "3"}}, "frontWheel.weightKg", "Give a number."),
         ({"frontWheel": {"weightKg": 1e999}}, "frontWheel.weightKg", "Give a finite number."),
     ],
