@@ -30,9 +30,11 @@ from domain.kernel.rows import fetch_rows
 from domain.runs.approval_rows import ApprovalRow
 from domain.runs.approval_state import ApprovalStatus
 from domain.runs.approval_writes import rule_of
+from domain.tools.patterns import fits
 
 HIGHEST = 100
 """Highest priority of a rule."""
+LONGEST_QUOTE = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +78,9 @@ class StandingRules:
         self, principal: Principal, row: ApprovalRow, status: ApprovalStatus
     ) -> Standing:
         """Find what to write for every call of the tool by the agent. Raises Conflict."""
-        wanted = self._rule(principal, row, status)
         profile = await self._profile(principal, row.agent_id)
+        others = self._about(row.tool_name, [*await self._workspace_rules(row), *profile.rules])
+        wanted = self._rule(principal, row, status, others)
         known = next((rule for rule in profile.rules if rule.meaning == wanted.meaning), None)
         if known is not None:
             return Standing(rule=known)
@@ -111,20 +114,17 @@ class StandingRules:
             told=[told_of(principal, profile.id, saving.version_id, now_us)],
         )
 
-    def _rule(self, principal: Principal, row: ApprovalRow, status: ApprovalStatus) -> Rule:
-        asks = rule_of(row.rule)
-        priority = DEFAULT_PRIORITY if asks is None else asks.priority + 1
+    def _rule(
+        self, principal: Principal, row: ApprovalRow, status: ApprovalStatus, others: Rules
+    ) -> Rule:
         allows = status is ApprovalStatus.APPROVED
-        if priority > HIGHEST and allows:
-            raise _impossible(
-                "The rule that asks has the highest priority, so no other can allow the call;"
-                " change that rule."
-            )
+        asks = rule_of(row.rule)
+        priority = _allowing(asks, others) if allows else _denying(asks, others)
         words = "Call {} without asking." if allows else "Never call {}."
         return Rule(
             id=self._ids(),
             statement=words.format(row.tool_name),
-            priority=min(priority, HIGHEST),
+            priority=priority,
             tags=(),
             expires_at=None,
             created_by=principal.name,
@@ -133,6 +133,23 @@ class StandingRules:
                 tools=(row.tool_name,),
             ),
         )
+
+    def _about(self, tool: str, rules: Sequence[Rule]) -> Rules:
+        """Those of the rules in force that decide on calls of a tool."""
+        now_us = self._clock.now_us()
+        return tuple(
+            rule
+            for rule in rules
+            if isinstance(rule.effect, ToolEffect)
+            and rule.is_in_force(now_us)
+            and fits(tool, rule.effect.tools)
+        )
+
+    async def _workspace_rules(self, row: ApprovalRow) -> Rules:
+        """The rules that every agent of the workspace follows."""
+        sql = f"SELECT rules FROM behavior_version WHERE id = {profiles.version_in_force('$1')}"
+        rows = await self._database.fetch(sql, row.workspace_id)
+        return read(rows[0][0]) if rows else ()
 
     async def _profile(self, principal: Principal, agent_id: str) -> _Profile:
         """The agent's own profile; the workspace's is nobody's own."""
@@ -213,6 +230,43 @@ class StandingRules:
             )
         name = f"Approvals of {slug}"
         return name if (name,) not in rows else f"{name} {ident[-6:]}"
+
+
+def _allowing(asks: Rule | None, others: Rules) -> int:
+    """Priority of a rule that allows: above the one that asks, above none that denies.
+
+    Raises Conflict where there is no such place.
+    """
+    denying = [rule for rule in others if _decision(rule) is ToolDecision.DENY]
+    if asks is None:
+        # At one priority the rule that denies is the stronger.
+        return min([DEFAULT_PRIORITY, *(rule.priority for rule in denying)])
+    priority = asks.priority + 1
+    if priority > HIGHEST:
+        raise _impossible(
+            "The rule that asks has the highest priority, so no other can allow the call;"
+            " change that rule."
+        )
+    asks_always = isinstance(asks.effect, ToolEffect) and not asks.effect.when
+    for rule in denying:
+        is_overruled = asks_always and rule.priority < asks.priority
+        if rule.priority < priority and not is_overruled:
+            raise _impossible(
+                "A rule that allows every call would stand above the rule"
+                f" {rule.statement[:LONGEST_QUOTE]!r}, which denies some; give that one a"
+                f" priority above {asks.priority} first."
+            )
+    return priority
+
+
+def _denying(asks: Rule | None, others: Rules) -> int:
+    """Priority of a rule that denies: no other decision on the tool stands above it."""
+    least = DEFAULT_PRIORITY if asks is None else min(asks.priority + 1, HIGHEST)
+    return max([least, *(r.priority for r in others if _decision(r) is not ToolDecision.DENY)])
+
+
+def _decision(rule: Rule) -> ToolDecision | None:
+    return rule.effect.decision if isinstance(rule.effect, ToolEffect) else None
 
 
 def _impossible(why: str) -> Conflict:

@@ -135,6 +135,54 @@ async def test_above_the_highest_priority_no_rule_can_allow(world: RunWorld):
     assert await everything(world) == before
 
 
+async def test_a_decision_for_always_lifts_no_rule_that_denies_some_calls(world: RunWorld):
+    dear = [{"path": "amount", "test": {"gt": 100}}]
+    await add_rules(world, tool_rule("ASK", "pay"), tool_rule("DENY", "pay", when=dear))
+    run_id, _ = await run_once(world, answer=call("pay", '{"amount": 5}'))
+    [approval] = await asked(world, run_id)
+    before = await everything(world)
+
+    with pytest.raises(Conflict, match="give that one a priority above 50 first") as refused:
+        await decide(world, approval, "APPROVE", scope="ALWAYS")
+
+    assert refused.value.path == ("scope",)
+    assert await everything(world) == before
+
+
+async def test_a_tool_that_asks_by_itself_is_allowed_below_the_rules_that_deny(world: RunWorld):
+    kept = [{"path": "path", "test": {"contains": "keep"}}]
+    await add_rules(world, tool_rule("DENY", "erase", when=kept, priority=30))
+    run_id, _ = await run_once(world)
+    [approval] = await asked(world, run_id)
+
+    decided = await decide(world, approval, "APPROVE", scope="ALWAYS")
+
+    assert decided.rule is not None
+    assert decided.rule.priority == 30
+    assert await go_on(world, run_id) == "SUCCEEDED"
+    later, _ = await run_once(world, answer=call("erase", '{"path": "keep.txt"}'))
+    assert (await world.steps(later))[1].error_code == "POLICY_DENIED"
+    assert world.effects.done == ["erase a.txt"]
+
+
+async def test_denied_for_always_stands_above_what_allows_the_tool(world: RunWorld):
+    await add_rules(world, tool_rule("ALLOW", "s*", priority=80))
+    fetch, send = call("fetch", '{"page": "p"}'), call("send", '{"text": "k"}', ident="call_2")
+    world.model.script(fetch, send, say("done"))
+    async with world.process() as runner:
+        row = await world.work_off(runner, await world.accept())
+    [approval] = await asked(world, row.id)
+
+    decided = await decide(world, approval, "DENY", scope="ALWAYS")
+
+    assert decided.rule is not None
+    assert decided.rule.priority == 80
+    assert await go_on(world, row.id) == "SUCCEEDED"
+    later, _ = await run_once(world, answer=send)
+    assert (await world.steps(later))[1].error_code == "POLICY_DENIED"
+    assert world.effects.done == ["fetch p"]
+
+
 async def test_who_may_not_change_behavior_decides_nothing_for_always(world: RunWorld):
     run_id, _ = await run_once(world)
     [approval] = await asked(world, run_id)
