@@ -4,8 +4,9 @@ The strongest rule that fits the call decides: the highest priority, at a tie th
 decision. Where no rule fits, the tool's own default does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from domain.behavior.rules import Rule, ToolDecision, ToolEffect, strongest_first
@@ -34,11 +35,8 @@ class Decision:
     decision: ToolDecision
     rule: Rule | None
     explanation: str
-
-    def names(self, tool: str) -> bool:
-        """Tell whether a rule decides that names the tool itself, not by a wildcard."""
-        effect = None if self.rule is None else self.rule.effect
-        return isinstance(effect, ToolEffect) and tool in effect.tools
+    is_named: bool = False
+    """True when a rule says so that names the tool itself, not by a wildcard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +84,31 @@ def decide(
     A rule that allows must fit every form, any other needs to fit one: what a tool makes of
     "150" is not hidden from a rule on numbers.
     """
-    for rule in strongest_first(rules):
-        effect = rule.effect
-        if not isinstance(effect, ToolEffect) or not rule.is_in_force(now_us):
-            continue
-        if fits(tool.name, effect.tools) and _holds(effect, forms):
-            said = _SAID[effect.decision].format(tool.name)
-            words = f"The rule {_short(rule.statement)!r} (priority {rule.priority}) {said}."
-            return Decision(decision=effect.decision, rule=rule, explanation=words)
+    fitting = _fitting(rules, tool, forms, now_us)
+    for rule, effect in fitting:
+        said = _SAID[effect.decision].format(tool.name)
+        words = f"The rule {_short(rule.statement)!r} (priority {rule.priority}) {said}."
+        # Also by a weaker rule, unless one between them says otherwise.
+        alike = takewhile(lambda other: other[1].decision is effect.decision, fitting)
+        is_named = tool.name in effect.tools or any(tool.name in other.tools for _, other in alike)
+        return Decision(decision=effect.decision, rule=rule, explanation=words, is_named=is_named)
     if tool.default is ToolDecision.ALLOW:
         words = f"No rule says anything of {tool.name}, so it may be called."
     else:
         words = f"{tool.name} does what cannot be undone, and no rule allows it without a question."
     return Decision(decision=tool.default, rule=None, explanation=words)
+
+
+def _fitting(
+    rules: Iterable[Rule], tool: ToolFacts, forms: Sequence[Arguments], now_us: int
+) -> Iterator[tuple[Rule, ToolEffect]]:
+    """The rules that fit a call, the strongest first."""
+    for rule in strongest_first(rules):
+        effect = rule.effect
+        if not isinstance(effect, ToolEffect) or not rule.is_in_force(now_us):
+            continue
+        if fits(tool.name, effect.tools) and _holds(effect, forms):
+            yield rule, effect
 
 
 def forbids(rules: Iterable[Rule], name: str, now_us: int) -> bool:
@@ -122,7 +132,7 @@ def strictest(decisions: Iterable[Decision]) -> Decision:
 
 def with_taint(found: Decision, tool: ToolFacts) -> Decision:
     """Ask before a run that has read untrusted text carries data out, unless a rule names it."""
-    if found.decision is not ToolDecision.ALLOW or not tool.carries_out or found.names(tool.name):
+    if found.decision is not ToolDecision.ALLOW or not tool.carries_out or found.is_named:
         return found
     words = (
         f"The run has read text that is not trusted, and {tool.name} can carry data out;"

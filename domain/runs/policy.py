@@ -24,7 +24,7 @@ from domain.models.ports import ToolSpec
 from domain.runs.bounds import Bounds
 from domain.runs.context import Turn
 from domain.runs.delegate_call import DELEGATE
-from domain.runs.questions import Judged, Questions
+from domain.runs.questions import NONE_KNOWN, Judged, KnownApprovals, Questions
 from domain.runs.rules_in_force import RuleSets, RulesInForce
 from domain.runs.rulings import Next, Ruling
 from domain.runs.state import StepKind
@@ -47,8 +47,10 @@ class CallPolicy:
     async def rule(self, work: Work, turn: Turn, starts: Sequence[StepStart]) -> list[Ruling]:
         """Decide on calls that begin, or go on after a wait: one ruling each, in order."""
         sets = await self._rules.of_run(work, turn.behavior_profile_id)
-        judged = [self._judged(work, turn, start, sets) for start in starts]
-        known = await self._questions.known(work, [one for one in judged if one is not None])
+        known = await self._questions.known(work, starts)
+        judged = [self._judged(work, turn, start, sets, known) for start in starts]
+        if known is NONE_KNOWN and any(one is not None and one.asks for one in judged):
+            known = await self._questions.standing(work)
         return [
             Ruling(next=Next.RUN, start=start)
             if one is None
@@ -72,8 +74,10 @@ class CallPolicy:
             and (spec.name == DELEGATE or all(fits(spec.name, patterns) for patterns in bounds))
         ]
 
-    def _judged(self, work: Work, turn: Turn, start: StepStart, sets: RuleSets) -> Judged | None:
-        """Judge one call; None for what goes on or fails by itself, whatever the rules say."""
+    def _judged(
+        self, work: Work, turn: Turn, start: StepStart, sets: RuleSets, known: KnownApprovals
+    ) -> Judged | None:
+        """Judge one call as it would run; None for what goes on or fails by itself in any case."""
         tool = turn.tools.get(start.name)
         if start.kind is StepKind.DELEGATION:
             if start.reopened:
@@ -83,9 +87,10 @@ class CallPolicy:
             return None
         else:
             facts, effect = ToolFacts.of(tool.manifest), tool.manifest.side_effect
-        forms = _forms(tool, start.arguments)
+        forms = _forms(tool, known.arguments_of(start))
         found = self._decided(facts, forms, sets, is_tainted=work.is_tainted)
-        if len(forms) == 1 and tool is not None and found.decision is ToolDecision.ASK:
+        is_refused = len(forms) == 1 and tool is not None
+        if is_refused and not start.waited and found.decision is ToolDecision.ASK:
             # Nobody is asked about arguments that the tool refuses in any case.
             return None
         return Judged(
@@ -104,8 +109,11 @@ class CallPolicy:
             if not facts.hands_on and not fits(facts.name, patterns):
                 words = f"An agent above this one may not call {facts.name}, so neither may it."
                 return Decision(decision=ToolDecision.DENY, rule=None, explanation=words)
-        found = strictest([decide(rules, facts, forms, now_us) for rules in sets.lists])
-        return with_taint(found, facts) if is_tainted else found
+        found = [decide(rules, facts, forms, now_us) for rules in sets.lists]
+        if is_tainted:
+            # For each of those above too: no run has more trust than who handed it work.
+            found = [with_taint(one, facts) for one in found]
+        return strictest(found)
 
 
 def _forms(tool: Tool | None, arguments: object) -> list[Arguments]:

@@ -46,6 +46,11 @@ class Judged:
     """Of behavior, by which it was judged."""
 
     @property
+    def asks(self) -> bool:
+        """True when a person is to be asked, unless one has answered."""
+        return self.decision.decision is ToolDecision.ASK
+
+    @property
     def is_lost(self) -> bool:
         """True when it ran already, nobody knows how far, and must not be repeated blindly."""
         return self.start.reopened and not self.is_idempotent
@@ -57,6 +62,13 @@ class KnownApprovals:
 
     of_step: Mapping[str, ApprovalRow]
     standing: Mapping[str, ApprovalRow]
+
+    def arguments_of(self, start: StepStart) -> object:
+        """What a call would run with: what a person made of its arguments, or what they are."""
+        row = self.of_step.get(start.id)
+        if row is None or row.edited is None or not start.waited:
+            return start.arguments
+        return row.edited
 
 
 NONE_KNOWN = KnownApprovals(of_step={}, standing={})
@@ -71,11 +83,16 @@ class Questions:
         self._ids = ids
         self._expiry_us = int(expiry_s * 1_000_000)
 
-    async def known(self, work: Work, judged: Sequence[Judged]) -> KnownApprovals:
-        """Read what was asked before, where that matters for these calls."""
-        steps = [one.start.id for one in judged if one.start.reopened or one.start.waited]
-        if not steps and all(one.decision.decision is not ToolDecision.ASK for one in judged):
-            return NONE_KNOWN
+    async def known(self, work: Work, starts: Sequence[StepStart]) -> KnownApprovals:
+        """Read what was asked before, where any of these calls may have been asked about."""
+        steps = [start.id for start in starts if start.reopened or start.waited]
+        return await self._read(work, steps) if steps else NONE_KNOWN
+
+    async def standing(self, work: Work) -> KnownApprovals:
+        """Read the decisions for all calls of a tool."""
+        return await self._read(work, [])
+
+    async def _read(self, work: Work, steps: Sequence[str]) -> KnownApprovals:
         among = f"step_id IN ({placeholders(2, len(steps))}) OR " if steps else ""
         condition = f"run_id = $1 AND ({among}scope IN ('RUN', 'ALWAYS'))"
         rows = await fetch_rows(self._database, ApprovalRow, condition, work.run_id, *steps)

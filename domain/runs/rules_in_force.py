@@ -49,7 +49,8 @@ class RulesInForce:
             # What a retry is pinned to comes on top: a rule made since is obeyed too.
             followed.append(orjson.loads(work.claim.behavior_pin))
         followed += [[active, versions.get(ident)] for ident in above]
-        if work.claim.depth > len(above):
+        # Not by depth: a run that tries a delegated one again stands alone, within its bounds.
+        if len(bounds.agents) > len(above):
             followed.append([active])
         return RuleSets(
             lists=[await self._rules(idents) for idents in followed],

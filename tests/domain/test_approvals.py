@@ -115,6 +115,35 @@ async def test_a_run_that_waits_is_due_when_its_question_expires(world: RunWorld
     assert (await world.row(run_id)).due_at == approval.expires_at
 
 
+async def test_a_rule_denies_what_the_approver_made_of_the_arguments(world: RunWorld):
+    kept = [{"path": "path", "test": {"contains": "keep"}}]
+    await add_rules(world, tool_rule("DENY", "erase", when=kept))
+    run_id = await waiting(world)
+    [approval] = await asked(world, run_id)
+
+    await decide(world, approval, "APPROVE", arguments={"path": "keep.txt"})
+
+    assert await worked(world, run_id) == "SUCCEEDED"
+    assert world.effects.done == []
+    step = (await world.steps(run_id))[1]
+    assert (step.status, step.error_code) == ("DENIED", "POLICY_DENIED")
+    assert await told(world, run_id, *APPROVALS) == list(APPROVALS)
+
+
+async def test_a_rule_that_denies_the_call_as_it_was_asked_does_not_bind_the_edited_one(
+    world: RunWorld,
+):
+    run_id = await waiting(world)
+    [approval] = await asked(world, run_id)
+    await decide(world, approval, "APPROVE", arguments={"path": "b.txt"})
+    when = [{"path": "path", "test": {"eq": "a.txt"}}]
+
+    await add_rules(world, tool_rule("DENY", "erase", when=when))
+
+    assert await worked(world, run_id) == "SUCCEEDED"
+    assert world.effects.done == ["erase b.txt"]
+
+
 async def test_the_approver_may_change_the_arguments(world: RunWorld):
     run_id = await waiting(world)
     [approval] = await asked(world, run_id)

@@ -179,6 +179,14 @@ def test_only_a_rule_that_names_the_tool_lets_data_out_after_untrusted_text():
     assert with_taint(decided(by_pattern, tool=SEND), SEND).decision is ASK
 
 
+def test_a_weaker_rule_that_names_the_tool_counts_unless_one_between_says_otherwise():
+    strong = rule(ALLOW, "mail_*", priority=80)
+    between, weak = rule(ASK, "mail_*", priority=60), rule(ALLOW, "mail_send", ident="b")
+
+    assert with_taint(decided(strong, weak, tool=SEND), SEND).decision is ALLOW
+    assert with_taint(decided(strong, between, weak, tool=SEND), SEND).decision is ASK
+
+
 def test_untrusted_text_changes_nothing_for_tools_that_stay_inside():
     assert with_taint(decided(), PAY).decision is ALLOW
     assert with_taint(decided(rule(DENY, "mail_send"), tool=SEND), SEND).decision is DENY
