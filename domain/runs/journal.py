@@ -182,7 +182,7 @@ class Journal:
         only_if: Statement | None = None
         if end.status is RunStatus.SUCCEEDED:
             only_if = Statement(NONE_OPEN, (work.run_id,), must_match=True)
-        first = [fenced, *([] if only_if is None else [only_if]), *statements]
+        first = [fenced, *([] if only_if is None else [only_if]), *self._taint(work), *statements]
         first += self._closing(work, now_us)
         try:
             results = await self._write(work, [*first, *more], [*drafts, *later], only_if)
@@ -264,6 +264,8 @@ class Journal:
                 raise LeaseLostError(work.run_id) from error
             _free(work, drafts)
             raise
+        if not work.is_taint_kept:
+            work.is_taint_kept = any(statement.sql == TAINT for statement in statements)
         if drafts:
             work.told()
             self._store.announce(work.workspace_id, self._store.head_of(results), drafts)
@@ -273,10 +275,14 @@ class Journal:
         """What every write of a run that goes on begins with; children inherit the taint."""
         values = (*self._fence(work), *self._usage(work))
         fence = Statement(PROGRESS, values, must_match=True)
+        return [fence, *self._taint(work)]
+
+    @staticmethod
+    def _taint(work: Work) -> list[Statement]:
+        """What keeps that untrusted text was read, until a commit has it."""
         if work.is_taint_kept == work.is_tainted:
-            return [fence]
-        work.is_taint_kept = True
-        return [fence, Statement(TAINT, (work.run_id,))]
+            return []
+        return [Statement(TAINT, (work.run_id,))]
 
     @staticmethod
     def _fence(work: Work) -> tuple[str, int, str]:
