@@ -17,6 +17,9 @@ from domain.tools.patterns import fits
 CARRIERS = ("net", "exec", "mail", "message")
 """Capabilities by which a tool can carry data out, with what follows a dot or a colon."""
 
+PLANNERS = ("tasks",)
+"""Capabilities by which a tool has work done later, by a run of its own."""
+
 _SAID = {
     ToolDecision.ALLOW: "allows {}",
     ToolDecision.ASK: "asks a person before {} is called",
@@ -47,6 +50,8 @@ class ToolFacts:
     default: ToolDecision
     carries_out: bool
     """True when it can carry data out of the workspace."""
+    plans: bool = False
+    """True when it has work done later, by runs that nothing of this run binds."""
     hands_on: bool = False
     """True for handing work to another agent, which is no tool of its own."""
 
@@ -57,6 +62,7 @@ class ToolFacts:
             name=manifest.name,
             default=default_of(manifest.side_effect),
             carries_out=carries_out(manifest.capabilities),
+            plans=not kinds_of(manifest.capabilities).isdisjoint(PLANNERS),
         )
 
     @classmethod
@@ -72,8 +78,12 @@ def default_of(side_effect: SideEffect) -> ToolDecision:
 
 def carries_out(capabilities: Iterable[str]) -> bool:
     """Tell whether a tool with these capabilities can carry data out."""
-    kinds = (capability.partition(":")[0].partition(".")[0] for capability in capabilities)
-    return any(kind in CARRIERS for kind in kinds)
+    return not kinds_of(capabilities).isdisjoint(CARRIERS)
+
+
+def kinds_of(capabilities: Iterable[str]) -> frozenset[str]:
+    """Return the capabilities without what follows a dot or a colon."""
+    return frozenset(each.partition(":")[0].partition(".")[0] for each in capabilities)
 
 
 def decide(
@@ -132,12 +142,30 @@ def strictest(decisions: Iterable[Decision]) -> Decision:
 
 def with_taint(found: Decision, tool: ToolFacts) -> Decision:
     """Ask before a run that has read untrusted text carries data out, unless a rule names it."""
-    if found.decision is not ToolDecision.ALLOW or not tool.carries_out or found.is_named:
+    if tool.carries_out:
+        why = f"The run has read text that is not trusted, and {tool.name} can carry data out;"
+    elif tool.plans:
+        why = (
+            "The run has read text that is not trusted, and runs that"
+            f" {tool.name} plans would not be known to have;"
+        )
+    else:
         return found
-    words = (
-        f"The run has read text that is not trusted, and {tool.name} can carry data out;"
-        " only a rule that names the tool allows that without a question."
-    )
+    return _asked_unless_named(found, why)
+
+
+def with_bounds(found: Decision, tool: ToolFacts) -> Decision:
+    """Ask before a run of less than its agent's rights plans one of all of them, likewise."""
+    if not tool.plans:
+        return found
+    why = f"The run may do less than its agent, and runs that {tool.name} plans may do all of it;"
+    return _asked_unless_named(found, why)
+
+
+def _asked_unless_named(found: Decision, why: str) -> Decision:
+    if found.decision is not ToolDecision.ALLOW or found.is_named:
+        return found
+    words = f"{why} only a rule that names the tool allows that without a question."
     return replace(found, decision=ToolDecision.ASK, rule=None, explanation=words)
 
 

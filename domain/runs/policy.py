@@ -16,12 +16,13 @@ from domain.behavior.policy import (
     decide,
     forbids,
     strictest,
+    with_bounds,
     with_taint,
 )
 from domain.behavior.rules import ToolDecision
 from domain.kernel.ports import Clock
 from domain.models.ports import ToolSpec
-from domain.runs.bounds import Bounds
+from domain.runs.bounds import ALL_TOOLS, Bounds
 from domain.runs.context import Turn
 from domain.runs.delegate_call import DELEGATE
 from domain.runs.questions import NONE_KNOWN, Judged, KnownApprovals, Questions
@@ -88,7 +89,7 @@ class CallPolicy:
         else:
             facts, effect = ToolFacts.of(tool.manifest), tool.manifest.side_effect
         forms = _forms(tool, known.arguments_of(start))
-        found = self._decided(facts, forms, sets, is_tainted=work.is_tainted)
+        found = self._decided(work, facts, forms, sets)
         is_refused = len(forms) == 1 and tool is not None
         if is_refused and not start.waited and found.decision is ToolDecision.ASK:
             # Nobody is asked about arguments that the tool refuses in any case.
@@ -102,7 +103,7 @@ class CallPolicy:
         )
 
     def _decided(
-        self, facts: ToolFacts, forms: Sequence[Arguments], sets: RuleSets, *, is_tainted: bool
+        self, work: Work, facts: ToolFacts, forms: Sequence[Arguments], sets: RuleSets
     ) -> Decision:
         now_us = self._clock.now_us()
         for patterns in sets.bounds:
@@ -110,10 +111,19 @@ class CallPolicy:
                 words = f"An agent above this one may not call {facts.name}, so neither may it."
                 return Decision(decision=ToolDecision.DENY, rule=None, explanation=words)
         found = [decide(rules, facts, forms, now_us) for rules in sets.lists]
-        if is_tainted:
+        if work.is_tainted:
             # For each of those above too: no run has more trust than who handed it work.
             found = [with_taint(one, facts) for one in found]
+        if facts.plans and _is_narrowed(work):
+            found = [with_bounds(one, facts) for one in found]
         return strictest(found)
+
+
+def _is_narrowed(work: Work) -> bool:
+    """Tell whether a run may do less than a run of its agent that nobody bounds."""
+    bounds = Bounds.read(work.claim.bounds)
+    is_narrower = work.spec.get("allowedTools") not in (None, list(ALL_TOOLS))
+    return is_narrower or bool(bounds.tools or bounds.profiles)
 
 
 def _forms(tool: Tool | None, arguments: object) -> list[Arguments]:

@@ -8,6 +8,7 @@ import pytest
 from domain.kernel.database import Database, Statement
 from domain.memory.tools import memory_tools
 from domain.tools.generate import tool_from
+from domain.tools.manifest import SideEffect, ToolTraits
 from domain.tools.registry import ToolRegistry
 from tests.domain.approval_world import READS, add_rules, asked, decide, risky_tools, tool_rule
 from tests.fakes import Gate, call, say
@@ -215,3 +216,31 @@ async def test_a_run_that_only_answers_passes_a_taint_on(world: RunWorld):
 
     assert (done.row.status, done.row.output) == ("SUCCEEDED", "Shall I?")
     assert (await world.row(done.row.id)).tainted
+
+
+@pytest.mark.parametrize(
+    ("scripts", "given"),
+    [([FETCH], {}), ([], {"allowedTools": ["plan", "note"]})],
+    ids=["a tainted run", "a run of fewer tools"],
+)
+async def test_work_for_later_is_asked_about_where_it_would_be_bound_by_less(
+    world: RunWorld, scripts: list[Any], given: dict[str, Any]
+):
+    def with_plan(effects: Effects) -> ToolRegistry:
+        async def plan() -> str:
+            """Have work done later."""
+            effects.done.append("plan")
+            return "planned"
+
+        traits = ToolTraits(side_effect=SideEffect.WRITE, capabilities=("tasks.write",))
+        tools = risky_tools(effects)
+        tools.register(tool_from(plan, domain="test", traits=traits))
+        return tools
+
+    world.tools = with_plan
+    planning = call("plan", "{}", ident="call_3")
+
+    run_id, status = await run(world, *scripts, planning, say("done"), **given)
+
+    assert (status, "plan" in world.effects.done) == ("WAITING_APPROVAL", False)
+    assert len(await asked(world, run_id)) == 1

@@ -12,6 +12,7 @@ from domain.behavior.policy import (
     default_of,
     forbids,
     strictest,
+    with_bounds,
     with_taint,
 )
 from domain.behavior.rules import Rule, ToolDecision, ToolEffect
@@ -185,6 +186,16 @@ def test_a_weaker_rule_that_names_the_tool_counts_unless_one_between_says_otherw
 
     assert with_taint(decided(strong, weak, tool=SEND), SEND).decision is ALLOW
     assert with_taint(decided(strong, between, weak, tool=SEND), SEND).decision is ASK
+
+
+def test_work_that_is_planned_escapes_neither_taint_nor_bounds():
+    plan = ToolFacts(name="schedule_task", default=ALLOW, carries_out=False, plans=True)
+
+    assert with_taint(decided(tool=plan), plan).decision is ASK
+    assert with_bounds(decided(tool=plan), plan).decision is ASK
+    by_name = decided(rule(ALLOW, "schedule_task"), tool=plan)
+    assert with_bounds(with_taint(by_name, plan), plan).decision is ALLOW
+    assert with_bounds(decided(tool=SEND), SEND).decision is ALLOW
 
 
 def test_untrusted_text_changes_nothing_for_tools_that_stay_inside():
