@@ -120,8 +120,7 @@ class LimitRules:
 
     async def reached(self, work: Work, step: StepStart, ahead: Ahead) -> list[Reached]:
         """Return the limits that a run may not go beyond now, and those it is to warn of."""
-        own = Scope(work.workspace_id, work.claim.agent_id)
-        limits = await self._of(own, step.behavior_version_id, step.agent_behavior_version_id)
+        limits = await self._of_step(work, step)
         if not limits:
             return []
         now_us = self._clock.now_us()
@@ -222,6 +221,15 @@ class LimitRules:
             self._in_force.clear()
         self._in_force[scope] = (now_s, limits)
         return limits
+
+    async def _of_step(self, work: Work, step: StepStart) -> Sequence[LimitRule]:
+        """Return the limits that a step follows; for a pinned one, those in force as well."""
+        own = Scope(work.workspace_id, work.claim.agent_id)
+        limits = await self._of(own, step.behavior_version_id, step.agent_behavior_version_id)
+        if work.pinned is None:
+            return limits
+        rows = await self._database.fetch(IN_FORCE, work.workspace_id, step.behavior_profile_id)
+        return tuple(dict.fromkeys([*limits, *await self._of(own, rows[0][0], rows[0][1])]))
 
     async def _of(
         self, own: Scope, of_workspace: str | None, of_agent: str | None

@@ -129,6 +129,19 @@ async def test_a_rule_over_a_run_stops_it_before_the_calls_that_go_beyond(world:
     assert world.effects.done == ["note x", "note x"]
 
 
+async def test_a_limit_made_since_binds_a_retry_with_its_original_rules(world: RunWorld) -> None:
+    first = await run_off(world, say("ok"))
+    await put_in_force(world, limit(LimitMetric.TOOL_CALLS, 1, LimitWindow.RUN, LimitAction.STOP))
+    again = await world.service(None).retry(world.principal, first.id, {"config": "ORIGINAL"})
+    world.model.script(NOTE, call("note", '{"text": "y"}'), say("never"))
+
+    async with world.process() as runner:
+        row = await world.work_off(runner, again.row.id)
+
+    assert (row.behavior_pin, row.error_code) == ([None, None], "LIMIT_REACHED")
+    assert world.effects.done == ["note x"]
+
+
 @pytest.mark.parametrize(
     ("metric", "maximum"),
     [(LimitMetric.TOKENS, 9), (LimitMetric.STEPS, 2), (LimitMetric.COST_USD, 0.00003)],
