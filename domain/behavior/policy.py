@@ -12,7 +12,7 @@ from typing import Any
 from domain.behavior.rules import Rule, ToolDecision, ToolEffect, strongest_first
 from domain.kernel.conditions import JsonCondition, holds
 from domain.tools.manifest import SideEffect, ToolManifest
-from domain.tools.patterns import fits
+from domain.tools.patterns import fits, named
 
 CARRIERS = ("net", "exec", "mail", "message")
 """Capabilities by which a tool can carry data out, with what follows a dot or a colon."""
@@ -100,7 +100,9 @@ def decide(
         words = f"The rule {_short(rule.statement)!r} (priority {rule.priority}) {said}."
         # Also by a weaker rule, unless one between them says otherwise.
         alike = takewhile(lambda other: other[1].decision is effect.decision, fitting)
-        is_named = tool.name in effect.tools or any(tool.name in other.tools for _, other in alike)
+        is_named = named(tool.name, effect.tools) or any(
+            named(tool.name, other.tools) for _, other in alike
+        )
         return Decision(decision=effect.decision, rule=rule, explanation=words, is_named=is_named)
     if tool.default is ToolDecision.ALLOW:
         words = f"No rule says anything of {tool.name}, so it may be called."

@@ -39,6 +39,11 @@ def fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, _undotted(pattern)) for pattern in patterns)
 
 
+def named(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a tool is named by one of the patterns, not by a wildcard in it."""
+    return any(name == _undotted(pattern) for pattern in patterns)
+
+
 def is_exact(pattern: str) -> bool:
     """True for the name of one tool, without wildcards."""
     return _WILD.search(pattern) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.tools.patterns import cover, fits, is_exact
+from domain.tools.patterns import cover, fits, is_exact, named
 
 PATTERNS = st.text("ab._*?", min_size=1, max_size=6)
 NAMES = ["".join(letters) for size in range(1, 6) for letters in product("ab_", repeat=size)]
@@ -29,6 +29,11 @@ def test_names_fit_patterns(patterns: list[str], fitting: list[str]):
     found = [name for name in ("mail_send", "mail_read", "exec") if fits(name, patterns)]
 
     assert found == fitting
+
+
+def test_a_tool_is_named_by_its_name_and_by_no_wildcard():
+    assert named("exec_python", ["note", "exec.python"])
+    assert not named("exec_python", ["exec_*", "*"])
 
 
 def test_a_name_without_wildcards_is_exact():
