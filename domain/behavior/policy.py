@@ -98,17 +98,25 @@ def decide(
     for rule, effect in fitting:
         said = _SAID[effect.decision].format(tool.name)
         words = f"The rule {_short(rule.statement)!r} (priority {rule.priority}) {said}."
-        # Also by a weaker rule, unless one between them says otherwise.
-        alike = takewhile(lambda other: other[1].decision is effect.decision, fitting)
-        is_named = named(tool.name, effect.tools) or any(
-            named(tool.name, other.tools) for _, other in alike
+        return Decision(
+            decision=effect.decision,
+            rule=rule,
+            explanation=words,
+            is_named=_is_named(tool, effect, fitting),
         )
-        return Decision(decision=effect.decision, rule=rule, explanation=words, is_named=is_named)
     if tool.default is ToolDecision.ALLOW:
         words = f"No rule says anything of {tool.name}, so it may be called."
     else:
         words = f"{tool.name} does what cannot be undone, and no rule allows it without a question."
     return Decision(decision=tool.default, rule=None, explanation=words)
+
+
+def _is_named(
+    tool: ToolFacts, first: ToolEffect, weaker: Iterator[tuple[Rule, ToolEffect]]
+) -> bool:
+    """Tell whether the deciding rule names a tool, or a weaker one that nothing else precedes."""
+    alike = takewhile(lambda other: other[1].decision is first.decision, weaker)
+    return named(tool.name, first.tools) or any(named(tool.name, one.tools) for _, one in alike)
 
 
 def _fitting(

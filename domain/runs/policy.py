@@ -49,7 +49,7 @@ class CallPolicy:
         """Decide on calls that begin, or go on after a wait: one ruling each, in order."""
         sets = await self._rules.of_run(work, turn.behavior_profile_id)
         known = await self._questions.known(work, starts)
-        judged = [self._judged(work, turn, start, sets, known) for start in starts]
+        judged = [self._judged(work, turn, start, sets, known=known) for start in starts]
         if known is NONE_KNOWN and any(one is not None and one.asks for one in judged):
             known = await self._questions.standing(work)
         return [
@@ -76,7 +76,7 @@ class CallPolicy:
         ]
 
     def _judged(
-        self, work: Work, turn: Turn, start: StepStart, sets: RuleSets, known: KnownApprovals
+        self, work: Work, turn: Turn, start: StepStart, sets: RuleSets, *, known: KnownApprovals
     ) -> Judged | None:
         """Judge one call as it would run; None for what goes on or fails by itself in any case."""
         tool = turn.tools.get(start.name)
