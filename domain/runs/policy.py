@@ -50,6 +50,7 @@ class CallPolicy:
         sets = await self._rules.of_run(work, turn.behavior_profile_id)
         known = await self._questions.known(work, starts)
         judged = [self._judged(work, turn, start, sets, known=known) for start in starts]
+        judged = await self._without_begun(work, judged)
         if known is NONE_KNOWN and any(one is not None and one.asks for one in judged):
             known = await self._questions.standing(work)
         return [
@@ -81,8 +82,6 @@ class CallPolicy:
         """Judge one call as it would run; None for what goes on or fails by itself in any case."""
         tool = turn.tools.get(start.name)
         if start.kind is StepKind.DELEGATION:
-            if start.reopened:
-                return None
             facts, effect = ToolFacts.of_delegation(start.name), SideEffect.WRITE
         elif tool is None:
             return None
@@ -101,6 +100,26 @@ class CallPolicy:
             is_idempotent=tool is None or tool.manifest.idempotent,
             versions=sets.versions,
         )
+
+    async def _without_begun(
+        self, work: Work, judged: Sequence[Judged | None]
+    ) -> Sequence[Judged | None]:
+        """Leave out work that another agent has begun: it goes on, whatever the rules say now.
+
+        Work that waits for its turn has not, and is judged when that comes.
+        """
+        doubtful = [
+            one.start.id
+            for one in judged
+            if one is not None
+            and one.start.reopened
+            and one.start.kind is StepKind.DELEGATION
+            and one.decision.decision is not ToolDecision.ALLOW
+        ]
+        if not doubtful:
+            return judged
+        begun = await self._questions.begun(work, doubtful)
+        return [None if one is not None and one.start.id in begun else one for one in judged]
 
     def _decided(
         self, work: Work, facts: ToolFacts, forms: Sequence[Arguments], sets: RuleSets

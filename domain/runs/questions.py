@@ -19,7 +19,7 @@ from domain.runs.approval_writes import Closing
 from domain.runs.calls import CallDone
 from domain.runs.endings import EndWrites, RunEnd
 from domain.runs.rulings import Next, Ruling, Telling
-from domain.runs.state import EventType, RunErrorCode
+from domain.runs.state import EventType, RunErrorCode, StepKind
 from domain.runs.steps import StepStart
 from domain.runs.work import Work, dumps
 from domain.tools.calls import ToolFailure, ToolResult
@@ -91,6 +91,14 @@ class Questions:
     async def standing(self, work: Work) -> KnownApprovals:
         """Read the decisions for all calls of a tool."""
         return await self._read(work, [])
+
+    async def begun(self, work: Work, steps: Sequence[str]) -> frozenset[str]:
+        """Return those of the steps whose work another agent has begun."""
+        sql = (
+            "SELECT parent_call_id FROM run WHERE parent_run_id = $1"
+            f" AND parent_call_id IN ({placeholders(2, len(steps))})"
+        )
+        return frozenset(row[0] for row in await self._database.fetch(sql, work.run_id, *steps))
 
     async def _read(self, work: Work, steps: Sequence[str]) -> KnownApprovals:
         among = f"step_id IN ({placeholders(2, len(steps))}) OR " if steps else ""
@@ -280,7 +288,9 @@ def _refused(
     tellings: Sequence[Telling] = (),
 ) -> Ruling:
     failure = ToolFailure(code=code, message=storable(words))
-    done = CallDone(start=start, result=ToolResult(failure=failure), duration_ms=0, denied=code)
+    # A call that hands no work on is told as the call of a tool that it stays.
+    told = replace(start, kind=StepKind.TOOL_CALL)
+    done = CallDone(start=told, result=ToolResult(failure=failure), duration_ms=0, denied=code)
     return Ruling(next=Next.DONE, start=start, done=done, statements=statements, tellings=tellings)
 
 

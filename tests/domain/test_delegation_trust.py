@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from domain.kernel.database import Database
-from tests.domain.approval_world import add_rules, asked, decide, risky_tools, tool_rule
+from tests.domain.approval_world import add_rules, asked, decide, risky_tools, told, tool_rule
 from tests.domain.delegation_world import Family, ask, delegate
 from tests.fakes import call, say
 from tests.run_world import run_world
@@ -58,3 +58,30 @@ async def test_a_delegated_run_that_is_tried_again_asks_as_it_did_before(family:
         row = await world.work_off(runner, again.row.id)
 
     assert (row.status, row.depth, world.effects.done) == ("WAITING_APPROVAL", 0, [])
+
+
+async def test_work_that_waits_for_its_turn_obeys_a_rule_made_meanwhile(family: Family) -> None:
+    world = family.world
+    two = delegate(ask("mailer"), ask("mailer"))
+    await family.agent(
+        "boss", two, say("done"), asks=["mailer"], limits={"maxParallelDelegations": 1}
+    )
+    async with world.process() as runner:
+        run_id = await family.accept("boss")
+        await world.work_off(runner, run_id)
+        await add_rules(world, tool_rule("DENY", "delegate"))
+        [child] = await family.children(run_id)
+        await world.work_off(runner, child.id)
+
+        row = await world.work_off(runner, run_id)
+
+    assert (row.status, len(await family.children(run_id))) == ("SUCCEEDED", 1)
+    steps = await world.steps(run_id)
+    assert [(step.status, step.error_code) for step in steps[1:3]] == [
+        ("SUCCEEDED", None),
+        ("DENIED", "POLICY_DENIED"),
+    ]
+    assert await told(world, run_id, "ToolCallFinished", "DelegationFinished") == [
+        "DelegationFinished",
+        "ToolCallFinished",
+    ]
