@@ -19,11 +19,12 @@ from domain.runs.approval_queries import ApprovalFilter, ApprovalQueries
 from domain.runs.approval_rows import ApprovalRow
 from domain.runs.approval_state import ApprovalDecision, ApprovalScope, ApprovalStatus
 from domain.runs.approval_writes import Answer, decide
+from domain.runs.delegate_call import DELEGATE, read_call
 from domain.runs.orders import EXECUTE_JOB
 from domain.runs.parking import wake_statements
 from domain.runs.standing import NO_RULE, Standing, StandingRules
 from domain.runs.state import WaitsFor
-from domain.tools.calls import InvalidArguments
+from domain.tools.calls import InvalidArguments, ToolError
 from domain.tools.registry import ToolRegistry, parsed_arguments
 
 __all__ = ["ApprovalFilter", "ApprovalService", "Decided"]
@@ -182,6 +183,8 @@ class ApprovalService(ApprovalQueries):
             message = "Arguments can be changed only with APPROVE and ONCE; leave them out."
             raise ValidationFailed.of("arguments", message)
         tool = self._tools.get(row.tool_name)
+        if tool is None and row.tool_name == DELEGATE:
+            return self._delegating(spec.arguments)
         if tool is None:
             message = f"There is no tool {row.tool_name!r} any more to check them against."
             raise ValidationFailed.of("arguments", message)
@@ -193,3 +196,12 @@ class ApprovalService(ApprovalQueries):
                 [FieldProblem(path=("arguments", *one.path), message=one.message) for one in wrong]
             ) from None
         return spec.arguments
+
+    @staticmethod
+    def _delegating(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Arguments of a call that hands work on, checked. Raises ValidationFailed."""
+        try:
+            read_call(arguments)
+        except ToolError as error:
+            raise ValidationFailed.of("arguments", error.message) from None
+        return arguments

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from domain.kernel.database import Database
+from domain.kernel.errors import ValidationFailed
 from tests.domain.approval_world import add_rules, asked, decide, risky_tools, told, tool_rule
 from tests.domain.delegation_world import Family, ask, delegate
 from tests.fakes import call, say
@@ -85,3 +86,26 @@ async def test_work_that_waits_for_its_turn_obeys_a_rule_made_meanwhile(family: 
         "DelegationFinished",
         "ToolCallFinished",
     ]
+
+
+async def test_who_is_asked_about_a_delegation_may_change_what_is_asked_for(
+    family: Family,
+) -> None:
+    world = family.world
+    await add_rules(world, tool_rule("ASK", "delegate"))
+    await family.agent("boss", delegate(ask("mailer")), say("done"), asks=["mailer"])
+    async with world.process() as runner:
+        run_id = await family.accept("boss")
+        await world.work_off(runner, run_id)
+        [approval] = await asked(world, run_id)
+        with pytest.raises(ValidationFailed) as refused:
+            await decide(world, approval, "APPROVE", arguments={"agent": "mailer"})
+        assert [each.path for each in refused.value.problems] == [("arguments",)]
+        assert (await asked(world, run_id))[0].status == "PENDING"
+
+        edited = {"agent": "mailer", "instruction": "send nothing"}
+        await decide(world, approval, "APPROVE", arguments=edited)
+        await world.work_off(runner, run_id)
+
+    [child] = await family.children(run_id)
+    assert child.instruction == "send nothing"
