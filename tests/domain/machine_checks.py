@@ -44,8 +44,12 @@ def changes(before: Seen, after: Seen, writers: Collection[str]) -> Iterator[str
         yield from _kept(before, after, run_id)
         is_claimed = new.fence > old.fence
         is_ours = old.lease_owner in writers
-        if not (is_claimed or is_ours) and before.done_by(run_id) != after.done_by(run_id):
+        if is_claimed or is_ours:
+            continue
+        if before.done_by(run_id) != after.done_by(run_id):
             yield f"I3: somebody without its lease wrote the run {run_id}"
+        if new.lease_owner != old.lease_owner:
+            yield f"I3: somebody else gave up the lease of the run {run_id}"
 
 
 def _is_going_somewhere(seen: Seen, run: RunSeen) -> Iterator[str]:

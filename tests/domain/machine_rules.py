@@ -25,7 +25,7 @@ from tests.domain.machine_arena import Arena, Process, arena_on
 from tests.domain.machine_checks import changes, complaints
 from tests.domain.machine_look import Seen, look
 from tests.domain.machine_talk import HABITS, WORDS, turn_of
-from tests.domain.machine_wire import Cut, Traffic
+from tests.domain.machine_wire import Cut, Traffic, Wire
 from tests.run_world import LEASE_S
 
 MOST_AWAKE = 3
@@ -92,10 +92,15 @@ class Machine(RuleBasedStateMachine):
         return await look(self.stage.database, self.arena.clock.now_us())
 
     def act(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do what a rule asks for, and note who might write meanwhile."""
+        """Do what a rule asks for; whoever is awake might write meanwhile."""
         self.writers = {process.runner.owner for process in self.arena.awake}
         self.do(self._settled(work))
         self.writers |= {process.runner.owner for process in self.arena.awake}
+
+    def let(self, wire: Wire) -> None:
+        """Let one process do what it may do now; nobody else has a reason to write."""
+        self.do(self._settled(asyncio.sleep(0)))
+        self.writers = {one.runner.owner for one in self.arena.processes if one.wire is wire}
 
     async def _settled(self, work: Coroutine[Any, Any, Any]) -> None:
         await work
@@ -292,16 +297,18 @@ class Machine(RuleBasedStateMachine):
     def answer(self, which: int, what: str) -> None:
         """A model says something: a few words, a call, its last word, or that it cannot."""
         stiles = self.arena.waiting("model")
-        stiles[which % len(stiles)].turns.put_nowait(turn_of(what, self.arena.next_number))
-        self.act(asyncio.sleep(0))
+        stile = stiles[which % len(stiles)]
+        stile.turns.put_nowait(turn_of(what, self.arena.next_number))
+        self.let(stile.wire)
 
     @rule(which=PLACE)
     @when(lambda self: self.arena.waiting("tool"))
     def go_on(self, which: int) -> None:
         """A tool goes on: to what it does to the outside, or from there to its result."""
         stiles = self.arena.waiting("tool")
-        stiles[which % len(stiles)].turns.put_nowait(())
-        self.act(asyncio.sleep(0))
+        stile = stiles[which % len(stiles)]
+        stile.turns.put_nowait(())
+        self.let(stile.wire)
 
     # Misfortunes.
 
@@ -317,8 +324,9 @@ class Machine(RuleBasedStateMachine):
     def wake(self, which: int) -> None:
         """A process that seemed dead wakes, and writes what it wanted to write."""
         asleep = self.arena.asleep
-        asleep[which % len(asleep)].wire.wake()
-        self.act(asyncio.sleep(0))
+        wire = asleep[which % len(asleep)].wire
+        wire.wake()
+        self.let(wire)
 
     @rule()
     @when(lambda self: len(self.arena.working) < MOST_AWAKE)
