@@ -13,7 +13,7 @@ from domain.runs.accept import NewRun, insert_run
 from domain.runs.keyed import Keyed
 from domain.runs.lease import Claimed
 from domain.runs.line import FRONT, ConversationLine
-from domain.runs.orders import EXECUTE_JOB, CancelOrder, RunOrders
+from domain.runs.orders import EXECUTE_JOB, CancelOrder, OrderKind, RunOrders
 from domain.runs.parts import RunParts
 from domain.runs.runner import Runner
 from domain.runs.spec import OnBusy
@@ -39,6 +39,14 @@ class Acceptance:
     """What named the conversation, for failures."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where in a write stand those who are stopped, and who passes in the line."""
+
+    stopped: int
+    passed: int
+
+
 class RunAcceptor:
     """Accepts runs: begun here at once, queued for a worker, or put in line."""
 
@@ -60,9 +68,12 @@ class RunAcceptor:
         keeping = given.keyed.remember(new.id)
         conversation, placing = self._placed(given)
         recorded = self._recorded(principal, given)
-        statements = [*keeping, *conversation, placing, *given.more, *self._after(principal, given)]
+        statements = [*keeping, *conversation, placing, *given.more]
+        stopped = len(statements)
+        statements += self._after(principal, given)
+        places = _Places(stopped=stopped, passed=len(statements) - 1)
         try:
-            await self._write(given, [*statements, *recorded], passed=len(statements) - 1)
+            await self._write(given, [*statements, *recorded], places)
         except WriteRefusedError as error:
             if error.statement in keeping:
                 twin = await given.keyed.recall()
@@ -121,7 +132,7 @@ class RunAcceptor:
         title = title_of(new.instruction)
         return [*stopping, *self._line.passing(new.conversation_id, title=title)]
 
-    async def _write(self, given: Acceptance, statements: list[Statement], *, passed: int) -> None:
+    async def _write(self, given: Acceptance, statements: list[Statement], places: _Places) -> None:
         new, runner = given.new, self._parts.runner
         if runner is not None and new.owner is not None:
             begin = self._begin_inline(runner, new, statements, given.model)
@@ -130,22 +141,12 @@ class RunAcceptor:
         if new.line_at is None:
             self._hint(new.id)
             return None
-        self._line.hint(results[passed])
+        self._line.hint(results[places.passed])
         if given.on_busy is OnBusy.INTERRUPT:
-            await self._tell_stopped(new)
+            # Those who were ordered to stop, not who holds the conversation by now.
+            for (run_id,) in results[places.stopped]:
+                self._orders.hint(run_id, OrderKind.CANCEL, INTERRUPTED)
         return None
-
-    async def _tell_stopped(self, new: NewRun) -> None:
-        """Reach the workers of the run that holds the conversation, and of those below it."""
-        holder = await self._holder(new)
-        if holder is not None and holder != new.id:
-            order = CancelOrder(
-                workspace_id=new.workspace_id,
-                run_id=holder,
-                reason=INTERRUPTED,
-                created_by=new.created_by,
-            )
-            await self._orders.tell(order)
 
     async def _begin_inline(
         self, runner: Runner, new: NewRun, statements: list[Statement], model: ModelRef

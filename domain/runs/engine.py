@@ -296,8 +296,9 @@ class RunEngine:
         except OvertakenError:
             # Somebody told it more at the last moment: the answer was not its last.
             work.seq, work.is_steered = work.seq - 1, True
-            await self._journal.progress(work, statements, drafts[:-1])
+            # Before the write: a run that is cancelled in it does not say its answer twice.
             work.keep_text()
+            await self._journal.progress(work, statements, drafts[:-1])
             turn.messages.append(self._calls.asked(answer))
             # After the write: a limit that ends the run must not take what was said along.
             held = await self._bounded(work, turn, step, 0)

@@ -155,6 +155,18 @@ class LeaseOffice:
         )
         return [_order(row) for row in rows]
 
+    async def asked(self, limit: int) -> list[str]:
+        """Runs in nobody's hands that are to be stopped or held, however full the processes are.
+
+        An order that met a run on its way into a wait made nobody due.
+        """
+        rows = await self._database.fetch(
+            "SELECT id FROM run WHERE lease_owner IS NULL AND finished_at IS NULL"
+            " AND id IN (SELECT run_id FROM run_order WHERE taken_at IS NULL"
+            f" AND kind IN ('cancel', 'pause')) ORDER BY id LIMIT {limit}"
+        )
+        return [row[0] for row in rows]
+
     async def due(self, limit: int) -> list[str]:
         """Runs that wait for a worker now, the most urgent first."""
         rows = await self._database.fetch(

@@ -276,7 +276,7 @@ class Runner:
             held.done.set()
             self._more = self._more or _is_last_try(work)
             if work.is_due:
-                self._tasks.append(start_detached(self.execute(work.run_id), name="go-on"))
+                self._start(self.execute(work.run_id), "go-on")
             if self._more and not self.is_full():
                 self._pull()
 
@@ -300,8 +300,11 @@ class Runner:
 
     def _pull(self) -> None:
         self._more = False
+        self._start(self._take_due(), "take-due")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(start_detached(self._take_due(), name="take-due"))
+        self._tasks.append(start_detached(work, name=name))
 
     async def _take_due(self) -> None:
         """Fill free places from the table, since hints to a full process were spent."""
@@ -336,14 +339,16 @@ class Runner:
                 log.warning("run.order_unknown", run_id=run_id, kind=kind)
 
     async def _watch_orders(self) -> None:
-        """Read orders whose hint was lost, once a second."""
+        """Read orders whose hint was lost, once a second, also those to runs that wait."""
         while True:
             await self._clock.sleep(ORDERS_POLL_S)
-            if not self._held:
-                continue
             try:
-                for order in await self._office.orders(tuple(self._held)):
-                    self.obey(order.run_id, order.kind, order.reason)
+                if self._held:
+                    for order in await self._office.orders(tuple(self._held)):
+                        self.obey(order.run_id, order.kind, order.reason)
+                if not self._draining:
+                    for run_id in await self._office.asked(self._capacity.runs):
+                        await self.execute(run_id, urgent=True)
             except GobError as error:
                 log.warning("runs.orders_not_read", reason=error.message)
             except Exception:  # the edge of a background loop: the next look tries again

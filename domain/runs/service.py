@@ -115,7 +115,13 @@ class RunService(RunControl):
                 ids=self._parts.ids,
             )
         return Acceptance(
-            new=new, keyed=keyed, model=model, says=False, more=taken.statements, path="runId"
+            new=new,
+            keyed=keyed,
+            model=model,
+            # One that was stopped in line never said its words.
+            says=run.started_at is None,
+            more=taken.statements,
+            path="runId",
         )
 
     async def _as_it_was(self, agent: AgentRow, version: int) -> AgentRow:

@@ -75,11 +75,12 @@ class Stepper:
 
         Raises RunLeavesError when it is for another process to begin it.
         """
+        # Before anything else: a rule that holds a run says so once.
+        if await self.is_held(work, statements, drafts):
+            return None
         if work.is_leaving:
             await self._journal.progress(work, statements, drafts)
             raise RunLeavesError
-        if await self.is_held(work, statements, drafts):
-            return None
         return await self.go_on(work, turn, statements, drafts)
 
     async def go_on(

@@ -208,6 +208,9 @@ class Work:
         return self._own_waits_us(now_us) + self.waited_below_us
 
     def _own_waits_us(self, now_us: int) -> int:
+        if self.claim.line_at is not None:
+            # Its time has not begun.
+            return 0
         since = now_us if self._parked_at is None else self._parked_at
         return self._waited_us + max(0, now_us - since)
 
