@@ -17,9 +17,11 @@ from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.state import RunStatus, StepKind
 from domain.runs.work import RunUsage
 
+# An order that met the end of its run may stay open.
 _STOPPING = """
-EXISTS (SELECT 1 FROM run_order o WHERE o.run_id = run.id AND o.kind = 'cancel'
-        AND o.taken_at IS NULL)
+(run.finished_at IS NULL AND EXISTS (
+    SELECT 1 FROM run_order o WHERE o.run_id = run.id AND o.kind = 'cancel' AND o.taken_at IS NULL
+))
 """
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from domain.kernel.database import Database, Row, Statement
+from domain.kernel.paging import PageRequest
 from domain.models.ports import TextDelta
+from domain.runs.queries import RunFilter, RunOrder
 from domain.runs.runner import Runner
 from tests.fakes import Gate, call, say
 from tests.run_world import RunWorld, run_world
@@ -196,3 +198,25 @@ async def test_what_nobody_trusts_is_kept_though_a_hold_is_taken_back(world: Run
         row = await world.work_off(runner, second)
 
     assert (row.status, row.tainted) == ("SUCCEEDED", True)
+
+
+async def test_an_order_that_met_the_end_of_its_run_changes_nothing_in_lists(
+    world: RunWorld,
+) -> None:
+    world.model.script(say("done"))
+    run_id = await world.accept()
+    async with world.process() as runner:
+        await world.work_off(runner, run_id)
+        await world.order_cancel(run_id)
+        world.clock.move(1)
+
+    async def listed(*statuses: str) -> list[str]:
+        narrowing = RunFilter(statuses=statuses)
+        page = await world.service(None).runs(
+            world.principal, narrowing, RunOrder.CREATED_AT_DESC, PageRequest.of(first=10)
+        )
+        return [row.id for row in page.items]
+
+    assert await listed("CANCELLING") == []
+    assert await listed("SUCCEEDED", "RUNNING") == [run_id]
+    assert (await world.row(run_id)).fence == 1

@@ -83,6 +83,43 @@ async def test_replace_cancels_the_running_one_and_then_starts(world: TaskWorld)
     assert [run.status for run in await world.attempts(task.id)] == ["CANCELLED", "QUEUED"]
 
 
+async def hold_first(world: TaskWorld, task_id: str) -> str:
+    """Let somebody hold the task's first run; return its id."""
+    run_id = (await world.attempts(task_id))[0].id
+    await world.runs.service(None).pause(world.runs.principal, run_id, None)
+    await world.work_off()
+    assert (await world.runs.row(run_id)).status == "PAUSED"
+    return run_id
+
+
+async def test_a_run_that_is_held_counts_as_at_work_until_it_ends(world: TaskWorld) -> None:
+    task = await world.create(overlapPolicy="QUEUE")
+    await pass_minutes(world, 1)
+    run_id = await hold_first(world, task.id)
+    await pass_minutes(world, 2)
+    assert await world.statuses(task.id) == ["RUNNING", "QUEUED"]
+
+    await world.runs.service(None).resume(world.runs.principal, run_id)
+    world.runs.model.script(say("done"))
+    await world.work_off()
+    await world.tick()
+
+    assert await world.statuses(task.id) == ["SUCCEEDED", "RUNNING"]
+
+
+async def test_replace_stops_a_run_that_is_held(world: TaskWorld) -> None:
+    task = await world.create(overlapPolicy="REPLACE")
+    await pass_minutes(world, 1)
+    run_id = await hold_first(world, task.id)
+
+    await pass_minutes(world, 2)
+    await world.work_off()
+    await world.tick()
+
+    assert (await world.runs.row(run_id)).status == "CANCELLED"
+    assert await world.statuses(task.id) == ["CANCELLED", "RUNNING"]
+
+
 async def test_missed_times_that_are_skipped_are_rows(world: TaskWorld) -> None:
     task = await world.create(missedRunPolicy="SKIP")
 
