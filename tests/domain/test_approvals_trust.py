@@ -130,16 +130,16 @@ async def test_an_edited_call_that_may_be_repeated_is_repeated_as_it_was_edited(
     run_id, _ = await run(world, call("note", '{"text": "a"}'), say("done"))
     [approval] = await asked(world, run_id)
     await decide(world, approval, "APPROVE", arguments={"text": "b"})
-    world.effects.gate = Gate()
+    gate = world.effects.gate = Gate()
     async with world.process(stalled=True) as lost:
         await lost.execute(run_id)
-        await world.effects.gate.reached.wait()
+        await gate.reached.wait()
         world.clock.move(7)
         await expire(world, run_id)
-        world.effects.gate.opened.set()
         world.effects.gate = None
         async with world.process() as runner:
             row = await world.work_off(runner, run_id)
+        gate.opened.set()
 
     assert row.status == "SUCCEEDED"
     assert world.effects.done == ["note b", "note b"]
