@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -63,6 +63,12 @@ from tests.fakes import Gate, HintedQueue, ScriptedModel, SteppedClock
 
 LEASE_S = 6.0
 ONCE = ToolTraits(side_effect=SideEffect.WRITE, idempotent=False)
+
+
+STRANGER = Principal(
+    workspace_id="elsewhere", key_id=None, name="stranger", scopes=frozenset({Scope.ADMIN})
+)
+"""Somebody who may do all, in another workspace."""
 
 
 @dataclass(slots=True)
@@ -241,6 +247,12 @@ class RunWorld:
             standing=StandingRules(self.database, self.clock, self.ids, audit=self.audit()),
             audit=self.audit(),
         )
+
+    @property
+    def reader(self) -> Principal:
+        """Somebody of the workspace who may only read runs."""
+        scopes = frozenset({Scope.RUNS_READ})
+        return replace(self.principal, name="reader", scopes=scopes)
 
     async def accept(self, instruction: str = "do it", **more: Any) -> str:
         """Accept a background run and return its id."""

@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
 from domain.conversations.branching import BRANCH, title_of_branch
 from domain.conversations.rows import MessageRow
 from domain.kernel.database import Database
 from domain.kernel.errors import Forbidden, NotFound, ValidationFailed
 from tests.fakes import say
-from tests.run_world import RunWorld, run_world
+from tests.run_world import STRANGER, RunWorld, run_world
 
 
 @pytest.fixture
@@ -100,25 +99,16 @@ async def test_more_messages_than_one_statement_takes_are_copied_in_order(
 async def test_what_cannot_be_branched_is_refused(world: RunWorld) -> None:
     source = await talk(world, "one")
     chosen = (await messages(world, source))[0]
-    reader = Principal(
-        workspace_id=world.principal.workspace_id,
-        key_id=None,
-        name="reader",
-        scopes=frozenset({Scope.RUNS_READ}),
-    )
-    stranger = Principal(
-        workspace_id="elsewhere", key_id=None, name="s", scopes=frozenset({Scope.ADMIN})
-    )
     branch = world.conversations.branch
 
-    for principal, message_id in ((world.principal, "nothing"), (stranger, chosen.id)):
+    for principal, message_id in ((world.principal, "nothing"), (STRANGER, chosen.id)):
         with pytest.raises(NotFound) as unknown:
             await branch(principal, message_id, None)
         assert unknown.value.path == ("messageId",)
     with pytest.raises(ValidationFailed) as invalid:
         await branch(world.principal, chosen.id, "x" * 201)
     with pytest.raises(Forbidden):
-        await branch(reader, chosen.id, None)
+        await branch(world.reader, chosen.id, None)
 
     assert invalid.value.path == ("title",)
     assert await world.database.fetch("SELECT count(*) FROM conversation") == [(1,)]

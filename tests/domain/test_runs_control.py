@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database
 from domain.kernel.errors import (
     Conflict,
@@ -18,7 +17,7 @@ from domain.kernel.errors import (
 )
 from domain.models.ports import TextDelta
 from tests.fakes import Gate, say
-from tests.run_world import RunWorld, run_world
+from tests.run_world import STRANGER, RunWorld, run_world
 
 ASKED = {"agent": {"slug": "default"}, "instruction": "do it"}
 
@@ -225,17 +224,11 @@ async def test_bad_input_names_the_field_and_starts_nothing(
 
 async def test_a_key_without_the_scope_starts_and_stops_nothing(world: RunWorld) -> None:
     run_id = await world.accept()
-    reader = Principal(
-        workspace_id=world.principal.workspace_id,
-        key_id=None,
-        name="reader",
-        scopes=frozenset({Scope.RUNS_READ}),
-    )
 
     with pytest.raises(Forbidden):
-        await world.service(None).execute(reader, ASKED)
+        await world.service(None).execute(world.reader, ASKED)
     with pytest.raises(Forbidden):
-        await world.service(None).cancel(reader, run_id, None)
+        await world.service(None).cancel(world.reader, run_id, None)
 
     assert await count_runs(world) == 1
     assert (await world.row(run_id)).status == "QUEUED"
@@ -243,13 +236,10 @@ async def test_a_key_without_the_scope_starts_and_stops_nothing(world: RunWorld)
 
 async def test_runs_of_another_workspace_do_not_exist(world: RunWorld) -> None:
     run_id = await world.accept()
-    stranger = Principal(
-        workspace_id="elsewhere", key_id=None, name="s", scopes=frozenset({Scope.ADMIN})
-    )
     service = world.service(None)
 
-    assert await service.run(stranger, run_id) is None
+    assert await service.run(STRANGER, run_id) is None
     with pytest.raises(NotFound):
-        await service.cancel(stranger, run_id, None)
+        await service.cancel(STRANGER, run_id, None)
     with pytest.raises(NotFound):
-        await anext(service.stream(stranger, run_id))
+        await anext(service.stream(STRANGER, run_id))

@@ -6,12 +6,11 @@ from contextlib import suppress
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database
 from domain.kernel.errors import Conflict, Forbidden, NotFound
 from domain.models.ports import TextDelta
 from tests.fakes import Gate, call, say
-from tests.run_world import RunWorld, run_world
+from tests.run_world import STRANGER, RunWorld, run_world
 
 
 @pytest.fixture
@@ -252,23 +251,14 @@ async def test_a_run_that_is_being_stopped_is_not_held(world: RunWorld) -> None:
 async def test_others_runs_are_not_held(world: RunWorld) -> None:
     run_id = await world.accept()
     service = world.service(None)
-    reader = Principal(
-        workspace_id=world.principal.workspace_id,
-        key_id=None,
-        name="reader",
-        scopes=frozenset({Scope.RUNS_READ}),
-    )
-    stranger = Principal(
-        workspace_id="elsewhere", key_id=None, name="s", scopes=frozenset({Scope.ADMIN})
-    )
 
     with pytest.raises(Forbidden):
-        await service.pause(reader, run_id, None)
+        await service.pause(world.reader, run_id, None)
     with pytest.raises(Forbidden):
-        await service.resume(reader, run_id)
+        await service.resume(world.reader, run_id)
     with pytest.raises(NotFound):
-        await service.pause(stranger, run_id, None)
+        await service.pause(STRANGER, run_id, None)
     with pytest.raises(NotFound):
-        await service.resume(stranger, run_id)
+        await service.resume(STRANGER, run_id)
 
     assert await open_orders(world) == 0

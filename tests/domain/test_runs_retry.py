@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound, ValidationFailed
 from domain.models.ports import ModelError, ModelErrorKind
@@ -253,12 +252,6 @@ async def test_what_cannot_be_tried_again_is_refused_and_starts_nothing(world: R
     strange = (await world.steps(other.id))[0].id
     at_work = await world.accept()
     service = world.service(None)
-    reader = Principal(
-        workspace_id=world.principal.workspace_id,
-        key_id=None,
-        name="reader",
-        scopes=frozenset({Scope.RUNS_READ}),
-    )
 
     for step_id in ("nothing", strange):
         with pytest.raises(NotFound) as unknown:
@@ -271,7 +264,7 @@ async def test_what_cannot_be_tried_again_is_refused_and_starts_nothing(world: R
     with pytest.raises(ValidationFailed) as invalid:
         await service.retry(world.principal, first.id, {"waitSeconds": 301})
     with pytest.raises(Forbidden):
-        await service.retry(reader, first.id, {})
+        await service.retry(world.reader, first.id, {})
 
     assert invalid.value.path == ("waitSeconds",)
     assert await count_runs(world) == 3

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound, ValidationFailed
 from domain.runs.rows import RunRow
 from domain.runs.runner import Runner
 from tests.fakes import Gate, call, say
-from tests.run_world import RunWorld, run_world
+from tests.run_world import STRANGER, RunWorld, run_world
 
 
 @pytest.fixture
@@ -265,19 +264,10 @@ async def test_who_has_ended_or_is_stopping_is_told_nothing(world: RunWorld) -> 
 async def test_others_runs_are_told_nothing(world: RunWorld) -> None:
     run_id = await world.accept()
     given = {"instruction": "more"}
-    reader = Principal(
-        workspace_id=world.principal.workspace_id,
-        key_id=None,
-        name="reader",
-        scopes=frozenset({Scope.RUNS_READ}),
-    )
-    stranger = Principal(
-        workspace_id="elsewhere", key_id=None, name="s", scopes=frozenset({Scope.ADMIN})
-    )
 
     with pytest.raises(Forbidden):
-        await world.service(None).steer(reader, run_id, given)
+        await world.service(None).steer(world.reader, run_id, given)
     with pytest.raises(NotFound):
-        await world.service(None).steer(stranger, run_id, given)
+        await world.service(None).steer(STRANGER, run_id, given)
 
     assert await taken(world, run_id) == []
