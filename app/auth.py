@@ -46,7 +46,7 @@ class Authenticator:
         except KeyRefused as error:
             self._denials.login_failed(error, address=_address(scope), trace=trace_of(scope))
             raise Unauthenticated(f"{error.message} {self._where()}") from None
-        except Exception as error:
+        except Exception as error:  # drivers share no base; what is no outage goes on
             if is_lost_connection(error):
                 message = "The database cannot be reached; try again soon."
                 raise Unavailable(message) from error
