@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Self
 
 import structlog
@@ -13,8 +12,9 @@ from domain.kernel.background import start_detached
 from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
+from domain.runs.held import Held, Stop, is_last_try
 from domain.runs.journal import Journal, LeaseLostError
-from domain.runs.lease import LAST_TRY, Claimed, LeaseOffice, PastStep
+from domain.runs.lease import Claimed, LeaseOffice, PastStep
 from domain.runs.orders import ORDERS_CHANNEL, OrderKind
 from domain.runs.stepping import RunLeavesError
 from domain.runs.steps import StepStart
@@ -23,29 +23,6 @@ from domain.runs.work import PauseWish, Work
 ORDERS_POLL_S = 1.0
 
 log = structlog.get_logger("domain.runs.runner")
-
-
-class Stop(StrEnum):
-    """Why a run is taken from its engine."""
-
-    CANCEL = "cancel"
-    SHUTDOWN = "shutdown"
-    LOST = "lost"
-
-
-@dataclass(slots=True)
-class Held:
-    """A run at work here; `done` is set when it left, however it left."""
-
-    work: Work
-    inline: bool
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-    started: bool = False
-    ended: bool = False
-    """True when the run reached its end here, not only left."""
-    stop: Stop | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +123,11 @@ class Runner:
 
         An urgent run, such as one that only has to end, is taken in any case.
         """
-        if run_id in self._held or run_id in self._claiming:
+        held = self._held.get(run_id)
+        if held is not None:
+            # It may have been parked already, and what it waits for be what the hint is about.
+            held.hinted = True
+        if held is not None or run_id in self._claiming:
             return
         if self._draining or (self.is_full() and not urgent):
             self._more = True
@@ -175,14 +156,14 @@ class Runner:
         self._claims_fail = False
         if claimed is None:
             return
-        if _is_last_try(claimed.work) and self._has_last_try() and not claimed.orders:
+        if is_last_try(claimed.work) and self._has_last_try() and not claimed.orders:
             await self._hand_back(claimed.work)
         else:
             self.hold(claimed)
 
     def _has_last_try(self) -> bool:
         """True while a run is at work here that may be what ended its workers."""
-        return any(_is_last_try(held.work) for held in self._held.values())
+        return any(is_last_try(held.work) for held in self._held.values())
 
     async def _hand_back(self, work: Work) -> None:
         try:
@@ -274,8 +255,8 @@ class Runner:
         finally:
             self._held.pop(work.run_id, None)
             held.done.set()
-            self._more = self._more or _is_last_try(work)
-            if work.is_due:
+            self._more = self._more or is_last_try(work)
+            if work.is_due or (held.hinted and work.ending and not work.has_ended):
                 self._start(self.execute(work.run_id), "go-on")
             if self._more and not self.is_full():
                 self._pull()
@@ -392,7 +373,3 @@ class Runner:
             if kept.get(run_id) != work.claim.fence:
                 self.lose(work)
         return True
-
-
-def _is_last_try(work: Work) -> bool:
-    return work.claim.losses == LAST_TRY

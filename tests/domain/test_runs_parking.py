@@ -12,6 +12,7 @@ from domain.runs.rulings import Next, Ruling
 from domain.runs.state import WaitsFor
 from domain.runs.steps import StepStart
 from domain.runs.work import Work
+from tests.database_faults import held_back
 from tests.fakes import Gate, call, say
 from tests.run_world import LEASE_S, RunWorld, run_world
 
@@ -219,6 +220,25 @@ async def test_what_ends_a_wait_before_the_run_parks_is_seen_by_the_park(world: 
 
     assert (await world.row(run_id)).status == "CANCELLED"
     assert [step.status for step in await world.steps(run_id)] == ["SUCCEEDED", "CANCELLED"]
+
+
+async def test_a_hint_that_meets_the_run_on_its_way_out_is_not_lost(world: RunWorld) -> None:
+    gate = world.gate = AskingGate()
+    world.model.script(call("pay", '{"amount": 5}'), say("done"))
+    parking = held_back(world.database, "lease_owner = NULL, lease_until = NULL\nWHERE id = $1\n")
+    async with world.process() as runner:
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        await parking.reached.wait()
+        gate.is_open = True
+        await wake(world, run_id, WaitsFor.CALLS)
+
+        await runner.execute(run_id)
+        parking.opened.set()
+        await world.service(runner).wait_end(world.principal, run_id, 20)
+
+    row = await world.row(run_id)
+    assert (row.status, row.output, world.effects.done) == ("SUCCEEDED", "done", ["pay 5"])
 
 
 async def test_a_parked_run_loses_no_worker(world: RunWorld) -> None:

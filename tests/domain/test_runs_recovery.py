@@ -7,7 +7,8 @@ import pytest
 
 from domain.kernel.database import Database
 from domain.models.ports import TextDelta
-from domain.runs.runner import Runner, Stop
+from domain.runs.held import Stop
+from domain.runs.runner import Runner
 from tests.fakes import Gate, call, say
 from tests.run_world import LEASE_S, RunWorld, run_world
 
