@@ -13,6 +13,7 @@ from domain.behavior.service import Adjusted
 from domain.kernel.database import Database, Statement
 from domain.models.ports import TextDelta
 from domain.runs.guidance import MOST_KEPT, OPENING, Guidance
+from tests.domain.approval_world import add_rules, tool_rule
 from tests.domain.behavior_world import HOUR_US
 from tests.fakes import Gate, call, say
 from tests.run_world import LEASE_S, RunWorld, run_world
@@ -351,3 +352,27 @@ async def test_a_run_is_bound_by_its_agents_profile_also_when_that_is_deleted_me
 
     assert system_of(world, 0) == f"{OPENING}\n- Rhyme."
     assert await both_recorded(world, run_id) == [(None, own.version_id)]
+
+
+async def test_a_run_at_work_obeys_a_new_denial_at_its_next_call(world: RunWorld) -> None:
+    gate = Gate()
+    pay = call("pay", '{"amount": 5}')
+    world.model.script(pay, [gate, *pay], say("done"))
+    async with world.process() as runner:
+        run_id = await world.accept()
+        await runner.execute(run_id)
+        await gate.reached.wait()
+        held = runner.held(run_id)
+        assert held is not None
+
+        await add_rules(world, tool_rule("DENY", "pay"))
+        gate.opened.set()
+        await held.done.wait()
+
+    steps = await world.steps(run_id)
+    assert [(step.name, step.status) for step in steps if step.kind == "TOOL_CALL"] == [
+        ("pay", "SUCCEEDED"),
+        ("pay", "DENIED"),
+    ]
+    assert world.effects.done == ["pay 5"]
+    assert (await world.row(run_id)).status == "SUCCEEDED"
