@@ -5,33 +5,11 @@ from collections.abc import Callable
 from domain.kernel.database import Database, Statement
 from domain.kernel.ids import IdSource
 from domain.runs.endings import EndWrites, RunEnd
+from domain.runs.orders import CancelOrder, stop_children
 from domain.runs.parking import wake_statements
 from domain.runs.state import RunStatus, WaitsFor
 from domain.runs.work import Work
 
-BELOW = """
-WITH RECURSIVE below (id) AS (
-    SELECT id FROM run WHERE parent_run_id = $1
-    UNION ALL
-    SELECT run.id FROM run JOIN below ON run.parent_run_id = below.id
-)
-"""
-STOP = f"""
-{BELOW}
-INSERT INTO run_order (id, workspace_id, run_id, kind, reason, created_by, created_at)
-SELECT $2 || '.' || run.id, run.workspace_id, run.id, 'cancel', $3, $4, $5
-FROM run JOIN below ON below.id = run.id
-WHERE run.finished_at IS NULL AND NOT EXISTS (
-    SELECT 1 FROM run_order AS other
-    WHERE other.run_id = run.id AND other.kind = 'cancel' AND other.taken_at IS NULL
-)
-"""
-# Whoever is at work reads its orders; who waits is taken up to end.
-DUE = """
-UPDATE run SET due_at = $1, hints = 0
-WHERE lease_owner IS NULL AND finished_at IS NULL
-    AND id IN (SELECT run_id FROM run_order WHERE id LIKE $2 AND taken_at IS NULL)
-"""
 ABANDONED = "The run that asked for it has ended."
 
 
@@ -58,9 +36,13 @@ class FamilyEnding:
         )
 
     def _stops(self, work: Work, now_us: int) -> list[Statement]:
-        batch = self._ids()
-        values = (work.run_id, batch, ABANDONED, work.claim.created_by, now_us)
-        return [Statement(STOP, values), Statement(DUE, (now_us, f"{batch}.%"))]
+        order = CancelOrder(
+            workspace_id=work.workspace_id,
+            run_id=work.run_id,
+            reason=ABANDONED,
+            created_by=work.claim.created_by,
+        )
+        return stop_children(order, self._ids(), now_us)
 
 
 def _nothing() -> None:

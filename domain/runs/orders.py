@@ -37,6 +37,7 @@ WITH RECURSIVE below (id) AS (
 )
 """
 _NAMED = "id = $1 AND workspace_id = $2 AND finished_at IS NULL"
+_CHILDREN = "parent_run_id = $1 AND workspace_id = $2"
 _HOLDING = "conversation_id = $1 AND workspace_id = $2 AND holds_conversation"
 _OPEN = """
 SELECT 1 FROM run_order AS other
@@ -144,12 +145,8 @@ class RunOrders:
     def _cancelled(
         self, below: str, named: tuple[str, str], order: CancelOrder, *, must_match: bool
     ) -> list[Statement]:
-        batch, now_us = self._ids(), self._clock.now_us()
-        values = (*named, batch, order.reason, order.created_by, now_us)
-        return [
-            Statement(below + _CANCEL, values, must_match=must_match),
-            Statement(_DUE_NOW.format(orders="id LIKE $2"), (now_us, f"{batch}.%")),
-        ]
+        values = (*named, self._ids(), order.reason, order.created_by, self._clock.now_us())
+        return _cancel_statements(below, values, must_match=must_match)
 
     def pause(self, order: Told) -> list[Statement]:
         """Order a run to hold after its step; refused for one that is held, stopping or ended."""
@@ -202,3 +199,20 @@ class RunOrders:
     def publish(self, run_id: str, kind: OrderKind, words: str | None = None) -> None:
         """Reach whoever holds the run at once."""
         self._bus.publish(ORDERS_CHANNEL, f"{kind}\n{run_id}\n{words or ''}".encode())
+
+
+def stop_children(order: CancelOrder, batch: str, now_us: int) -> list[Statement]:
+    """Order all runs below one to stop, in the write that ends it; `batch` is a new id."""
+    values = (order.run_id, order.workspace_id, batch, order.reason, order.created_by, now_us)
+    return _cancel_statements(BELOW.format(top=_CHILDREN), values, must_match=False)
+
+
+def _cancel_statements(
+    below: str, values: tuple[str, str, str, str | None, str, int], *, must_match: bool
+) -> list[Statement]:
+    """Orders for the runs below, and whoever of them waits is due to be ended."""
+    batch, now_us = values[2], values[-1]
+    return [
+        Statement(below + _CANCEL, values, must_match=must_match),
+        Statement(_DUE_NOW.format(orders="id LIKE $2"), (now_us, f"{batch}.%")),
+    ]
