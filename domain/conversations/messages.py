@@ -56,10 +56,11 @@ def title_of(content: str) -> str:
     return " ".join(content.split())[:TITLE_LENGTH].rstrip()
 
 
-def statements_of(message: NewMessage) -> list[Statement]:
+def statements_of(message: NewMessage, *, opens: bool = False) -> list[Statement]:
     """Add the message and move its conversation up; refused when the conversation is gone.
 
-    The conversation's row comes first: its lock puts writers of one conversation in line.
+    The conversation's row comes first: its lock puts writers of one conversation in line. A message
+    that `opens` one, begun in the same write, has nothing to move.
     """
     content = storable(message.content)
     title = title_of(content) if message.role is MessageRole.USER else ""
@@ -74,4 +75,5 @@ def statements_of(message: NewMessage) -> list[Statement]:
         estimate_tokens(content),
         message.now_us,
     )
-    return [Statement(_TOUCH, touched, must_match=True), Statement(_INSERT, values)]
+    saying = Statement(_INSERT, values)
+    return [saying] if opens else [Statement(_TOUCH, touched, must_match=True), saying]

@@ -172,11 +172,13 @@ class ConversationService(ConversationQueries):
         role: str,
         content: str,
         run_id: str | None,
+        opens: bool = False,
     ) -> list[Statement]:
         """Statements that add a message, for the write of whoever says it.
 
         They refuse the write when the conversation is gone. The first message of a user names
-        a conversation without a title.
+        a conversation without a title. One that `opens` its conversation goes with the statement
+        that starts it, in the same write.
         """
         return statements_of(
             NewMessage(
@@ -187,7 +189,8 @@ class ConversationService(ConversationQueries):
                 content=content,
                 run_id=run_id,
                 now_us=self._clock.now_us(),
-            )
+            ),
+            opens=opens,
         )
 
     def _line(

@@ -8,6 +8,8 @@ so nobody ever sees a cursor whose predecessors are not committed (DESIGN, I5).
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
+import orjson
+
 from domain.events.records import COLUMNS, EventDraft, EventRecord, encode_batch, record_of
 from domain.kernel.database import Database, Row, Statement, placeholders
 from domain.kernel.ports import EventBus
@@ -29,6 +31,15 @@ FROM head, unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], 
 RETURNING cursor
 """
 
+SQLITE_MANY = 16
+"""Events from which on SQLite takes them as one JSON text: a long statement is slow to read."""
+SQLITE_APPEND = f"""
+INSERT INTO event ({COLUMNS})
+SELECT $1, head.cursor - $2 + 1 + e.key, e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7,
+       e.value ->> 8, e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3
+FROM json_each($3) AS e, (SELECT cursor FROM event_head WHERE workspace_id = $1) AS head
+RETURNING cursor
+"""
 SQLITE_RAISE = "UPDATE event_head SET cursor = cursor + $2 WHERE workspace_id = $1 RETURNING cursor"
 
 
@@ -60,11 +71,12 @@ class EventStore:
         if self._database.dialect == "postgres":
             columns = tuple(list(column) for column in zip(*drafts, strict=True))
             return [Statement(POSTGRES_APPEND, (workspace_id, len(drafts), *columns))]
+        raising = Statement(SQLITE_RAISE, (workspace_id, len(drafts)))
+        if len(drafts) >= SQLITE_MANY:
+            text = orjson.dumps([list(draft) for draft in drafts]).decode()
+            return [raising, Statement(SQLITE_APPEND, (workspace_id, len(drafts), text))]
         values = [value for draft in drafts for value in draft]
-        return [
-            Statement(SQLITE_RAISE, (workspace_id, len(drafts))),
-            Statement(_sqlite_append(len(drafts)), (workspace_id, *values)),
-        ]
+        return [raising, Statement(_sqlite_append(len(drafts)), (workspace_id, *values))]
 
     @staticmethod
     def head_of(results: Sequence[Sequence[Row]]) -> int:

@@ -58,6 +58,14 @@ class Transaction(ABC):
             results.append(rows)
         return results
 
+    async def run_all(self, statements: Sequence[Statement]) -> None:
+        """Run statements whose rows nobody asks for. Raises WriteRefusedError.
+
+        Those with the same SQL may run together, with the first of them: keep to statements that
+        can move up so.
+        """
+        await self.run(statements)
+
 
 class Database(ABC):
     """The way to all rows of the product."""

@@ -16,6 +16,7 @@ from domain.kernel.database import (
     Statement,
     Transacting,
     Transaction,
+    WriteRefusedError,
 )
 from domain.kernel.errors import Unavailable
 
@@ -53,6 +54,21 @@ class _PostgresTransaction(Transaction):
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         return [tuple(row) for row in await self._connection.fetch(sql, *args)]
+
+    async def run_all(self, statements: Sequence[Statement]) -> None:
+        """Send those with the same SQL together: a round trip each would cost more than the rows.
+
+        Raises WriteRefusedError, for the first of those of which one was refused.
+        """
+        together: dict[tuple[str, bool], list[Statement]] = {}
+        for statement in statements:
+            together.setdefault((statement.sql, statement.must_match), []).append(statement)
+        for (sql, must_match), alike in together.items():
+            values = [statement.args for statement in alike]
+            if not must_match:
+                await self._connection.executemany(sql, values)
+            elif len(await self._connection.fetchmany(sql, values)) < len(alike):
+                raise WriteRefusedError(alike[0])
 
 
 class PostgresDatabase(Database):

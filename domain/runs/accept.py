@@ -55,6 +55,8 @@ class NewRun:
     bounds: object = None
     tainted: bool = False
     behavior_pin: object = None
+    opens_conversation: bool = False
+    """True where its conversation begins in the same write, so that nobody else can hold it."""
 
 
 def insert_run(database: Database, new: NewRun) -> Statement:
@@ -62,7 +64,8 @@ def insert_run(database: Database, new: NewRun) -> Statement:
     inline, in_line = new.owner is not None, new.line_at is not None
     takes = new.conversation_id is not None and not in_line
     values = VALUES.format(lease=f"{database.now_sql(30)} + $20" if inline else "$20")
-    given = f"SELECT {values} WHERE {FREE}" if takes else f"VALUES ({values})"
+    asks = takes and not new.opens_conversation
+    given = f"SELECT {values} WHERE {FREE}" if asks else f"VALUES ({values})"
     args = (
         new.id,
         new.workspace_id,

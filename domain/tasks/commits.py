@@ -66,7 +66,8 @@ class TaskCommits:
                 batch.statements += self.orders.leave(order)
             drafts = batch.drafts
             appended = self.store.append(workspace_id, drafts) if drafts else []
-            results = await tx.run([*batch.statements, *batch.lines, *appended])
+            await tx.run_all([*batch.statements, *batch.lines])
+            results = await tx.run(appended)
         if drafts:
             self.store.announce(workspace_id, self.store.head_of(results), drafts)
         # After the commit: a worker may be faster than our transaction.

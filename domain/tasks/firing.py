@@ -2,6 +2,7 @@
 
 Due tasks are claimed in batches. One transaction locks them, writes what became of their due
 times, moves them on and inserts their runs (DESIGN, I8); who comes second finds nothing to do.
+Where more are due than a batch holds, a burst claims them all before runs are made.
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,18 @@ from domain.kernel.database import Statement, Transaction, WriteRefusedError, pl
 from domain.kernel.errors import Unavailable
 from domain.kernel.rows import fetch_rows
 from domain.kernel.tracing import new_trace
-from domain.tasks.commits import Batch, TaskCommits
+from domain.tasks.burst import Burst
+from domain.tasks.commits import TaskCommits
 from domain.tasks.look import Found, Look, LookParts
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AGENT_COLUMNS, AgentNow
 from domain.tasks.state import TaskChange, TaskStatus
 from domain.tasks.writes import LONGEST_REASON
 
-BATCH = 50
+BATCH = 100
+"""Tasks of one look, a transaction of some milliseconds."""
+MOST_LOOKS = 5 * BATCH
+"""Looks after which to see what has become due meanwhile."""
 IDLE_S = 1.0
 """Longest wait before the next look, for when a hint was lost."""
 CONTENDED_S = 0.1
@@ -35,6 +40,7 @@ class TaskFiring:
     def __init__(self, commits: TaskCommits, parts: LookParts) -> None:
         self._commits = commits
         self._parts = parts
+        self._burst = Burst(commits, parts.ids)
         self._database = commits.database
         self._clock = commits.clock
         self._now = self._database.now_sql(1)
@@ -49,30 +55,47 @@ class TaskFiring:
             return IDLE_S
         if nearest > now_us:
             return min((nearest - now_us) / 1_000_000, IDLE_S)
-        sql = "SELECT DISTINCT workspace_id FROM task WHERE wake_at <= $1"
+        sql = "SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 GROUP BY workspace_id"
         looked = 0
-        for (workspace_id,) in await self._database.fetch(sql, now_us):
+        for workspace_id, due in await self._database.fetch(sql, now_us):
+            if due > BATCH:
+                await self._claim_all(workspace_id)
             looked += await self._look_within(workspace_id)
         return 0.0 if looked else CONTENDED_S
 
+    async def _claim_all(self, workspace_id: str) -> None:
+        try:
+            await self._burst.claim(workspace_id)
+        except Unavailable:
+            raise
+        except Exception:  # the edge of a scheduler tick: a look finds the one at fault
+            log.exception("tasks.burst_failed", workspace_id=workspace_id)
+
     async def _look_within(self, workspace_id: str) -> int:
         """Look at due tasks of one workspace; a fault in one of them does not stop the others."""
+        sql = (
+            f"SELECT id FROM task WHERE workspace_id = $2 AND wake_at <= {self._now}"
+            f" ORDER BY priority DESC, wake_at, id LIMIT {MOST_LOOKS}"
+        )
+        found = await self._database.fetch(sql, self._clock.now_us(), workspace_id)
+        ids = [row[0] for row in found]
+        looked = 0
+        for first in range(0, len(ids), BATCH):
+            looked += await self._look_all(workspace_id, ids[first : first + BATCH])
+        return looked
+
+    async def _look_all(self, workspace_id: str, task_ids: Sequence[str]) -> int:
         try:
-            return await self._look(workspace_id)
+            return await self._look(workspace_id, task_ids)
         except Unavailable:
             raise
         except Exception:  # the edge of a scheduler tick: the one at fault is found below
             log.exception("tasks.batch_failed", workspace_id=workspace_id)
-        sql = (
-            f"SELECT id FROM task WHERE workspace_id = $2 AND wake_at <= {self._now} LIMIT {BATCH}"
-        )
-        now_us = self._clock.now_us()
-        rows = await self._database.fetch(sql, now_us, workspace_id)
-        return sum([await self._look_alone(workspace_id, row[0]) for row in rows])
+        return sum([await self._look_alone(workspace_id, task_id) for task_id in task_ids])
 
     async def _look_alone(self, workspace_id: str, task_id: str) -> int:
         try:
-            return await self._look(workspace_id, task_id)
+            return await self._look(workspace_id, [task_id])
         except Unavailable:
             raise
         except WriteRefusedError:
@@ -82,9 +105,15 @@ class TaskFiring:
             await self._hold_broken(workspace_id, task_id, error)
             return 1
 
-    async def _look(self, workspace_id: str, task_id: str | None = None) -> int:
+    async def _look(self, workspace_id: str, task_ids: Sequence[str]) -> int:
+        """Look at those that are due still and that nobody else has his hands on."""
         async with self._commits.batch(workspace_id) as batch:
-            rows = await self._claimed(batch, task_id)
+            condition = (
+                f"workspace_id = $1 AND wake_at <= $2 AND id IN ({placeholders(3, len(task_ids))})"
+                f" ORDER BY priority DESC, wake_at, id {self._skip}"
+            )
+            values = (workspace_id, batch.now_us, *task_ids)
+            rows = await fetch_rows(batch.tx, TaskRow, condition, *values)
             if rows:
                 found = Found(
                     opened=await _opened(batch.tx, [row.id for row in rows]),
@@ -95,16 +124,6 @@ class TaskFiring:
         if batch.due_runs:
             log.info("tasks.fired", workspace_id=workspace_id, runs=len(batch.due_runs))
         return len(rows)
-
-    async def _claimed(self, batch: Batch, task_id: str | None) -> list[TaskRow]:
-        one, named = ("", ()) if task_id is None else (" AND id = $3", (task_id,))
-        condition = (
-            f"workspace_id = $1 AND wake_at <= $2{one} ORDER BY wake_at, id LIMIT {BATCH}"
-            f" {self._skip}"
-        )
-        return await fetch_rows(
-            batch.tx, TaskRow, condition, batch.workspace_id, batch.now_us, *named
-        )
 
     async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> None:
         """Pause a task that cannot be looked at, with the reason, so that nothing else notices."""

@@ -109,7 +109,7 @@ class RunStarter:
         starting: Starting | None = None
         if not await self._is_busy(task, batch):
             starting = self._prepare(task, row, agent=agent, trace=trace, now_us=batch.now_us)
-        if starting is None or not await batch.tx.fetch(starting.run.sql, *starting.run.args):
+        if starting is None or not await self._is_inserted(task, starting, batch):
             row.status, row.due_at = OccurrenceStatus.QUEUED, batch.now_us + CONVERSATION_WAIT_US
             row.reason = "Waits for its conversation, which another run holds."
             return
@@ -120,6 +120,14 @@ class RunStarter:
         else:
             row.status, row.due_at = OccurrenceStatus.RUNNING, None
             batch.due_runs.append(starting.run_id)
+
+    @staticmethod
+    async def _is_inserted(task: TaskRow, starting: Starting, batch: Batch) -> bool:
+        """Insert the run; False while another holds the shared conversation."""
+        if task.conversation_mode == ConversationMode.NEW:
+            batch.statements.append(starting.run)  # nobody else knows its conversation
+            return True
+        return bool(await batch.tx.fetch(starting.run.sql, *starting.run.args))
 
     async def _is_busy(self, task: TaskRow, batch: Batch) -> bool:
         """True while another run holds the shared conversation; one that is gone begins anew."""
@@ -148,7 +156,8 @@ class RunStarter:
         """Build the run's statements."""
         around: list[Statement] = []
         conversation_id = task.conversation_id
-        if task.conversation_mode == ConversationMode.NEW or conversation_id is None:
+        opens = task.conversation_mode == ConversationMode.NEW or conversation_id is None
+        if opens or conversation_id is None:
             conversation_id, starting = self.conversation(task)
             around.append(starting)
         link = TaskLink(task_id=task.id, occurrence_id=row.id, attempt=1, retry=task.retry)
@@ -170,6 +179,7 @@ class RunStarter:
             due_at=row.due_at,
             task_id=task.id,
             occurrence_id=row.id,
+            opens_conversation=opens,
         )
         around += self._conversations.message_statements(
             workspace_id=task.workspace_id,
@@ -177,5 +187,6 @@ class RunStarter:
             role="USER",
             content=task.instruction,
             run_id=new.id,
+            opens=opens,
         )
         return Starting(run_id=new.id, run=insert_run(self._database, new), around=around)

@@ -7,8 +7,9 @@ from typing import Any
 
 from domain.events.feed import WorkspaceFeed
 from domain.events.records import EventRecord
-from domain.kernel.database import Database
+from domain.kernel.database import Database, Statement
 from domain.kernel.idempotency import IdempotencyKeys
+from domain.kernel.rows import columns_of
 from domain.runs.orders import RunOrders
 from domain.runs.rows import RunRow
 from domain.tasks.commits import TaskCommits
@@ -62,6 +63,14 @@ class TaskWorld:
             **more,
         }
         return await self.service.create(self.runs.principal, values)
+
+    async def copy(self, task_id: str, count: int) -> None:
+        """Copy a task's row so many times: as fast as many tasks are made."""
+        others = ", ".join(name for name in columns_of(TaskRow) if name != "id")
+        sql = f"INSERT INTO task (id, {others}) SELECT $1, {others} FROM task WHERE id = $2"
+        made = [Statement(sql, (self.runs.ids(), task_id)) for _ in range(count)]
+        async with self.runs.database.transaction() as tx:
+            await tx.run_all(made)
 
     async def tick(self) -> float:
         """Look until nothing is due; return the seconds until the next."""
