@@ -165,10 +165,11 @@ def _exact(name: str, field: str) -> str:
 
 def _spelled(name: str, part: str) -> str:
     """Spell out a range."""
-    found = _SPAN.fullmatch(part)
+    whole = RANGES[name]
+    found = _SPAN.fullmatch(part.replace("*", f"{whole[0]}-{whole[-1]}", 1))
     if found is None:
         return part
-    whole, step = RANGES[name], int(found[3] or 1)
+    step = int(found[3] or 1)
     low, high = (_number(name, text) for text in found.group(1, 2))
     if low > whole[-1] and low != high:
         low = whole[0]  # the other number of Sunday
