@@ -177,13 +177,13 @@ SHARED = DUE.filter(lambda expression: expression.theirs is not None)
 CHANGE = st.sampled_from(CHANGES)
 
 
-@examples_of(100)
+@examples_of(120)
 @given(DUE, CHANGE)
 def test_due_times_are_those_that_walking_the_clock_finds(expression, change):
     check_walk(expression, *change)
 
 
-@examples_of(60)
+@examples_of(80)
 @given(SHARED, CHANGE)
 def test_due_times_are_those_of_another_implementation_but_for_known_reasons(expression, change):
     check_theirs(expression, *change)
@@ -201,7 +201,7 @@ def test_due_times_are_those_of_another_implementation_for_thousands() -> None:
     )()
 
 
-@examples_of(60)
+@examples_of(40)
 @given(EXPRESSIONS, st.integers(0, 200 * 365))
 def test_the_next_date_is_the_first_that_fits_however_far(expression, days):
     start = date(1950, 1, 1) + days * DAY
@@ -223,7 +223,7 @@ def upcoming_first(expression: Expression, after: datetime) -> datetime:
     return EPOCH + found * MICROSECOND
 
 
-@examples_of(30)
+@examples_of(20)
 @given(DUE, CHANGE, st.lists(st.integers(0, SPAN // MICROSECOND), max_size=6))
 def test_a_span_split_anywhere_has_the_same_due_times(expression, change, cuts):
     start, end = bounds(walk_of(*change))
@@ -237,21 +237,23 @@ def test_a_span_split_anywhere_has_the_same_due_times(expression, change, cuts):
 
 
 LMT = (
-    ("America/New_York", "1883-11-18T14:00:00"),
-    ("Europe/Amsterdam", "1937-06-30T20:00:00"),
-    ("Asia/Manila", "1844-12-30T12:00:00"),
-    ("Africa/Monrovia", "1972-01-06T20:00:00"),
-    ("America/Juneau", "1867-10-18T06:00:00"),
+    ("America/New_York", "1883-11-18T15:00"),
+    ("Europe/Paris", "1911-03-10T22:00"),
+    ("Asia/Kolkata", "1905-12-31T16:00"),
+    ("Africa/Monrovia", "1972-01-06T23:00"),
+    # A whole day is left out.
+    ("Asia/Manila", "1844-12-31T14:00"),
 )
+"""Places and times where the mean time of a place, with its odd seconds, was given up."""
 
 
-@examples_of(30)
+@examples_of(40)
 @given(DUE, st.sampled_from(LMT))
 def test_offsets_with_seconds_are_kept(expression, place):
     zone, start = place[0], at(place[1])
-    shown = walked(zone, start, start + 8 * HOUR, SECOND)
+    shown = walked(zone, start, start + 4 * HOUR, SECOND)
     assert any(one.leap for one in shown)
 
-    found = ours(expression, zone, start, start + 8 * HOUR)
+    found = ours(expression, zone, start, start + 4 * HOUR)
 
     assert found == due(expression, shown)

@@ -27,6 +27,7 @@ from domain.tasks.schedule import (
     stored,
     upcoming,
 )
+from domain.tasks.wording import summary
 
 NOON_US = parse_moment("2026-11-22T12:00:00Z")
 HOUR_US = 3_600_000_000
@@ -193,6 +194,17 @@ def test_next_due_times_chain_to_the_same_list_from_any_start():
         ("0 9 * * sun-sun,3-03", ["25 09:00", "29 09:00"]),
         ("0 9 * * 0-7", ["23 09:00", "24 09:00"]),
         ("11-21,44-45 9 * * *", ["23 09:11", "23 09:12"]),
+        ("0 9 * * mon-1", ["23 09:00", "30 09:00"]),
+        ("0 9 * * 7-0", ["29 09:00", "06 09:00"]),
+        ("0 9 31-L * *", ["31 09:00", "31 09:00"]),
+        ("0 22-3/2 * * *", ["22 22:00", "23 00:00"]),
+        ("0 23-5/2 * * *", ["22 23:00", "23 01:00"]),
+        ("0 9 1 nov-mar/3 *", ["01 09:00", "01 09:00"]),
+        ("0 9 20-25/3 * */1", ["23 09:00", "20 09:00"]),
+        ("*,5 9 * * *", ["23 09:00", "23 09:01"]),
+        ("0 9 1-31 * */2", ["23 09:00", "24 09:00"]),
+        ("0 9 15W * mon", ["15 09:00", "15 09:00"]),
+        ("0 9 1-3 * mon#1", ["01 09:00", "01 09:00"]),
     ],
 )
 def test_aliases_names_and_the_last_the_nearest_and_the_nth_day_are_understood(expression, times):
@@ -250,6 +262,32 @@ def test_an_expression_that_cannot_be_names_its_field_and_what_would_be_right(
 
     assert refused.value.field == field
     assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("0 9 15W * mon", ["2027-02-15", "2027-03-15", "2027-08-16"]),
+        ("0 9 1-3 * mon#1", ["2027-02-01", "2027-03-01", "2027-05-03"]),
+        ("0 9 29,30,31 * L1", ["2026-11-30", "2027-03-29", "2027-05-31"]),
+        ("0 9 1 nov-mar/3 *", ["2027-02-01", "2027-11-01", "2028-02-01"]),
+        ("0 9 29 2 mon#5", ["2044-02-29", "2072-02-29", "2112-02-29"]),
+    ],
+)
+def test_the_nearest_and_the_nth_day_must_fit_beside_the_other_field(expression, times):
+    found = upcoming(cron(expression), after_us=NOON_US, count=3)
+
+    assert [format_moment(time)[:10] for time in found] == times
+
+
+@pytest.mark.parametrize("expression", ["*,5 9 * * *", "0 9 * * *,mon", "0 *,3 * * *"])
+def test_a_list_with_a_star_fits_all_and_has_words(expression):
+    plain = " ".join("*" if "*" in field else field for field in expression.split())
+
+    found = upcoming(cron(expression), after_us=NOON_US, count=70)
+
+    assert found == upcoming(cron(plain), after_us=NOON_US, count=70)
+    assert summary(cron(expression)) == summary(cron(plain))
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31 2 L5"])
