@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -25,7 +24,9 @@ from croniter import CroniterError, croniter
 
 from domain.kernel.moments import EPOCH, LATEST_US, MICROSECOND
 from domain.kernel.zones import load_zone, zone_names
+from domain.tasks.cron_cures import cure, surplus
 from domain.tasks.walls import DayRule, WallTimes
+from domain.tasks.zone_hints import zone_hint
 
 LONGEST_EXPRESSION = 200
 HORIZON_US = LATEST_US - 100 * 366 * 86_400 * 1_000_000
@@ -89,17 +90,8 @@ class ZoneError(ScheduleError):
 def zone_named(name: str) -> ZoneInfo:
     """Return a time zone of the `tzdata` package. Raises ZoneError with close matches."""
     if name not in zone_names():
-        raise ZoneError(f"No time zone is called {name[:64]!r}; {_zone_hint(name[:64])}")
+        raise ZoneError(f"No time zone is called {name[:64]!r}; {zone_hint(name[:64])}")
     return load_zone(name)
-
-
-def _zone_hint(name: str) -> str:
-    by_lower = {known.lower(): known for known in sorted(zone_names())}
-    wanted = name.strip().lower().replace(" ", "_")
-    near = get_close_matches(wanted, by_lower, n=3)
-    cities = [known for lower, known in by_lower.items() if wanted == lower.rpartition("/")[2]]
-    found = list(dict.fromkeys([*cities, *(by_lower[lower] for lower in near)]))[:3]
-    return f"did you mean {' or '.join(found)}?" if found else "use one like Europe/Berlin."
 
 
 def five_fields(expression: str) -> tuple[str, ...]:
@@ -115,7 +107,7 @@ def five_fields(expression: str) -> tuple[str, ...]:
     if len(fields) != len(FIELD_NAMES):
         raise CronError(
             "Give five fields, minute, hour, day of month, month and day of week, such as"
-            f" 0 9 * * mon-fri; this has {len(fields)}."
+            f" 0 9 * * mon-fri; this has {len(fields)}{surplus(fields)}."
         )
     return fields
 
@@ -198,7 +190,7 @@ def check_field(name: str, field: str) -> None:
     try:
         croniter.expand(" ".join(fields))
     except CroniterError:
-        raise CronError(allowed, field=name) from None
+        raise CronError(cure(name, field) or allowed, field=name) from None
 
 
 def _told(error: CroniterError) -> str:
