@@ -236,7 +236,7 @@ def test_the_oldest_moment_can_be_asked_for():
     [
         ("", None, "five fields"),
         ("0 9 * *", None, "this has 4"),
-        ("0 0 9 * * *", None, "this has 6"),
+        ("0 0 9 * * *", None, "this has 6, and there is none for seconds or years."),
         ("0 9 * * * * 2026", None, "this has 7"),
         ("0 9 * * *" + " " * LONGEST_EXPRESSION, None, "at most 200 characters"),
         ("@reboot", None, "@daily"),
@@ -246,7 +246,15 @@ def test_the_oldest_moment_can_be_asked_for():
         ("0 9 * 13 *", "month", "1 to 12"),
         ("0 9 * * mun", "weekday", "sun to sat"),
         ("0 9 * * mon#6", "weekday", "#1 to #5"),
-        ("*/0 * * * *", "minute", "0 to 59"),
+        ("*/0 * * * *", "minute", "'*/0' never moves on; give a step of 1 or more"),
+        ("0 8-18/0 * * *", "hour", "'8-18/0' never moves on;"),
+        ("0 9 * * 5L", "weekday", "write L5 for the last Friday."),
+        ("0 9 * * friL", "weekday", "write L5 for the last Friday."),
+        ("0 9 * * Lsun", "weekday", "write L0 for the last Sunday."),
+        ("0 9 * * Monday", "weekday", "use the first three letters, mon."),
+        ("0 9 * JANUARY *", "month", "use the first three letters, jan."),
+        ("0 9 1W,15W * *", "day", "W goes with one day alone, such as 15W."),
+        ("0 9 LW * *", "day", "L for the last day"),
         ("-1 * * * *", "minute", "0 to 59"),
         ("\u0661 * * * *", "minute", "0 to 59"),
         ("R * * * *", "minute", "at random"),
@@ -303,7 +311,28 @@ def test_an_expression_that_is_never_due_is_refused(expression):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("europe/berlin", "did you mean Europe/Berlin or"),
+        ("europe/berlin", "did you mean Europe/Berlin?"),
+        (" Europe/Berlin", "did you mean Europe/Berlin?"),
+        ("utc", "did you mean UTC?"),
+        ("Z", "did you mean UTC?"),
+        ("PST", "did you mean America/Los_Angeles?"),
+        ("W. Europe Standard Time", "did you mean Europe/Berlin?"),
+        ("Eastern Daylight Time", "did you mean America/New_York?"),
+        ("Mumbai", "did you mean Asia/Kolkata?"),
+        ("Amerca/New_York", "did you mean America/New_York?"),
+        ("+00:00", "use UTC."),
+        (
+            "UTC+2",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change, or",
+        ),
+        (
+            "GMT+2",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change, or",
+        ),
+        (
+            "UTC+05:30",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change.",
+        ),
         ("Berlin", "did you mean Europe/Berlin?"),
         ("New York", "did you mean America/New_York?"),
         ("../../etc/passwd", "use one like Europe/Berlin."),
@@ -316,6 +345,16 @@ def test_an_unknown_zone_is_refused_with_close_matches(name, hint):
         zone_named(name)
 
     assert f"No time zone is called {name!r}; {hint}" in str(refused.value)
+
+
+@pytest.mark.parametrize(("offset", "hours"), [("UTC+2", 2), ("GMT-11", -11), ("+14:00", 14)])
+def test_the_fixed_zone_that_is_told_for_an_offset_has_that_offset(offset, hours):
+    with pytest.raises(ZoneError) as refused:
+        zone_named(offset)
+
+    told = str(refused.value).partition(", or ")[2].partition(",")[0]
+    noon = datetime(2026, 6, 1, 12, tzinfo=zone_named(told))
+    assert noon.utcoffset() == timedelta(hours=hours)
 
 
 def test_every_zone_of_the_package_can_be_used():
