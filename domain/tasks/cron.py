@@ -123,7 +123,8 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     try:
         walker = croniter(exact, EPOCH, ret_type=datetime)
     except CroniterError as error:
-        raise CronError(_told(error)) from None
+        # Of fields that are right by themselves, it refuses only these.
+        raise CronError(cure("weekday", fields[-1]) or _told(error), field="weekday") from None
     walls = _walls(walker)
     if not walls.ever:
         raise NeverDueError(

@@ -26,6 +26,8 @@ def cure(name: str, field: str) -> str | None:
     if last is not None:
         number = _number(last["behind"] or last["named"])
         return f"{shown} is no weekday; write L{number} for the last {WEEKDAYS[number].title()}."
+    if name == "weekday" and _mixes_places(field):
+        return f"{shown} mixes days with and without a place; give each one, as in mon#1,fri#3."
     long = next((word for word in _WORD.findall(field) if word.lower() in _NAMES.get(name, ())), "")
     if long:
         return f"{shown} is no {name}; use the first three letters, {long[:3].lower()}."
@@ -35,6 +37,11 @@ def cure(name: str, field: str) -> str | None:
 def surplus(fields: Sequence[str]) -> str:
     """Say what the sixth and seventh field of others are not here."""
     return ", and there is none for seconds or years" if len(fields) in (6, 7) else ""
+
+
+def _mixes_places(field: str) -> bool:
+    placed = [re.search(r"#|^l.", part, re.IGNORECASE) is not None for part in field.split(",")]
+    return any(placed) and not all(placed)
 
 
 def _number(day: str) -> int:

@@ -252,6 +252,8 @@ def test_the_oldest_moment_can_be_asked_for():
         ("0 9 * * friL", "weekday", "write L5 for the last Friday."),
         ("0 9 * * Lsun", "weekday", "write L0 for the last Sunday."),
         ("0 9 * * Monday", "weekday", "use the first three letters, mon."),
+        ("0 9 * * 0,mon#1", "weekday", "give each one, as in mon#1,fri#3."),
+        ("0 9 * * mon#1,tue", "weekday", "give each one, as in mon#1,fri#3."),
         ("0 9 * JANUARY *", "month", "use the first three letters, jan."),
         ("0 9 1W,15W * *", "day", "W goes with one day alone, such as 15W."),
         ("0 9 LW * *", "day", "L for the last day"),

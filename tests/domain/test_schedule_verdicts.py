@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from domain.kernel.moments import EPOCH, MICROSECOND, parse_moment
 from domain.tasks.cron import FIELD_NAMES
 from domain.tasks.flat import from_flat, in_flat_names
 from domain.tasks.preview import preview
-from domain.tasks.schedule import Cron, read, stored, upcoming
+from domain.tasks.schedule import Cron, Planned, read, stored, upcoming
 from domain.tasks.schedule_spec import ScheduleSpec
 from domain.tasks.spec import NewTask, refuse_without_due_time
 from domain.tasks.tool_calls import by_argument, by_cron
@@ -132,7 +132,7 @@ def test_every_door_says_the_same_of_a_line_of_cron(cron: str, zone: str) -> Non
 
 def _has_cure(message: str) -> bool:
     """True for a sentence that says what would be right, and nothing of the code's own words."""
-    cures = r"use |give |Give |write |did you mean|never due|name the|[Uu]se at most"
+    cures = r"use |give |Give |write |did you mean|never due|name the|[Uu]se at most|such as"
     is_told = re.search(cures, message) is not None and message.endswith((".", "?"))
     return is_told and "Traceback" not in message and "croniter" not in message
 
@@ -189,7 +189,9 @@ def test_a_planned_time_has_an_offset_or_is_refused_with_a_cure(moment: str, end
 
     if isinstance(found, NewTask):
         offset = "+00:00" if ending in "Zz" else ending
-        assert EPOCH + found.schedule.schedule().times[0] * MICROSECOND == _read(moment, offset)
+        due = found.schedule.schedule()
+        assert isinstance(due, Planned)
+        assert EPOCH + due.times[0] * MICROSECOND == _read(moment, offset)
         return
     [(path, message)] = problems(found)
     assert path in ("schedule.planned.times.0", "schedule.planned.times")
@@ -197,7 +199,7 @@ def test_a_planned_time_has_an_offset_or_is_refused_with_a_cure(moment: str, end
     assert path.endswith("0") == ("passed" not in message)
 
 
-def _read(moment: str, offset: str) -> Any:
+def _read(moment: str, offset: str) -> datetime:
     sign = -1 if offset[0] == "-" else 1
     ahead = sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[4:]))
     return EPOCH + parse_moment(f"{moment}Z") * MICROSECOND - ahead
