@@ -211,7 +211,7 @@ async def test_what_is_changed_counts_from_now_and_the_rest_stays(world: TaskWor
 @pytest.mark.parametrize(
     ("given", "words", "times"),
     [
-        ({"in_minutes": 5}, "Once, at 2023-11-14 22:18 UTC", ["2023-11-14T22:18:20.000Z"]),
+        ({"in_minutes": 5}, "Once, at 2023-11-14 22:18:20 UTC", ["2023-11-14T22:18:20.000Z"]),
         (
             {"times": ["2023-11-15T01:00:00+01:00"]},
             "Once, at 2023-11-15 00:00 UTC",
