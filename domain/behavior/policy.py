@@ -17,8 +17,8 @@ from domain.tools.patterns import fits, named
 CARRIERS = ("net", "exec", "mail", "message")
 """Capabilities by which a tool can carry data out, with what follows a dot or a colon."""
 
-PLANNERS = ("tasks",)
-"""Capabilities by which a tool has work done later, by a run of its own."""
+PLANNERS = ("tasks.write",)
+"""Capabilities by which a tool has work done later, or changed, by a run of its own."""
 
 _SAID = {
     ToolDecision.ALLOW: "allows {}",
@@ -62,7 +62,7 @@ class ToolFacts:
             name=manifest.name,
             default=default_of(manifest.side_effect),
             carries_out=carries_out(manifest.capabilities),
-            plans=not kinds_of(manifest.capabilities).isdisjoint(PLANNERS),
+            plans=not frozenset(manifest.capabilities).isdisjoint(PLANNERS),
         )
 
     @classmethod

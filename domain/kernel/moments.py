@@ -17,6 +17,7 @@ LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 
 @lru_cache(maxsize=4096)
@@ -34,16 +35,36 @@ def parse_moment(value: object) -> int:
     """Read a moment (RFC 3339, section 5.6). Raises ValueError, also when it has no offset."""
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(
-            f"{value!r} is no moment; send one like 2026-11-22T09:30:00Z, with its offset to UTC."
-        )
+        raise ValueError(f"{value!r} is no moment; {_cure(value)}")
     day, time, fraction, offset = match.groups()
+    if (unusual := _unusual(time, offset)) is not None:
+        raise ValueError(f"{value!r} is no moment: {unusual}")
     try:
         moment = datetime.fromisoformat(f"{day}T{time}{'+00:00' if offset in 'Zz' else offset}")
     except ValueError as error:
         raise ValueError(f"{value!r} is no moment: {error}.") from None
     rest_us = int((fraction or "").ljust(6, "0")[:6])
     return (moment - EPOCH) // timedelta(seconds=1) * SECOND_US + rest_us
+
+
+def _cure(value: object) -> str:
+    """Say what would be right for what is not even of the form."""
+    local = _LOCAL.fullmatch(value) if isinstance(value, str) else None
+    if local is not None:
+        # Which of two instants a local time means, nobody can tell when clocks go back.
+        return f"add its offset to UTC: {value}Z for UTC itself, or {value}+01:00."
+    return "send one like 2026-11-22T09:30:00Z, with its offset to UTC."
+
+
+def _unusual(time: str, offset: str) -> str | None:
+    """Say what is wrong with times that other standards know."""
+    if time == "24:00:00":
+        return "write the end of a day as 00:00:00 of the next."
+    if time.endswith(":60"):
+        return "leap seconds are not counted; send second 59, or the next minute."
+    if offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[4:]) > 59):
+        return "its offset to UTC must be less than 24 hours."
+    return None
 
 
 def _instant(value: object) -> int:

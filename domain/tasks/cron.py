@@ -13,23 +13,22 @@ Clocks that change decide in one of two ways:
   jumps over it.
 """
 
-import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterBadDateError, CroniterError, croniter
+from croniter import CroniterError, croniter
 
 from domain.kernel.moments import EPOCH, LATEST_US, MICROSECOND
 from domain.kernel.zones import load_zone, zone_names
+from domain.tasks.cron_cures import cure, surplus
+from domain.tasks.walls import DayRule, WallTimes
+from domain.tasks.zone_hints import zone_hint
 
 LONGEST_EXPRESSION = 200
-LONGEST_GAP_YEARS = 50
-"""Rare expressions wait up to 40 years, as a fifth Saturday in February does around 2100."""
 HORIZON_US = LATEST_US - 100 * 366 * 86_400 * 1_000_000
 """Nothing is due after the year 9899: a search never leaves the calendar, nor does one begin
 before the year 5."""
@@ -52,8 +51,19 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_EVERY_ONE = re.compile(r"\*/0*1")
-_SAME = re.compile(r"^0*(\w+)-0*\1(/\d+)?$", re.ASCII | re.IGNORECASE)
+RANGES = {
+    "minute": range(60),
+    "hour": range(24),
+    "day": range(1, 32),
+    "month": range(1, 13),
+    "weekday": range(7),
+}
+NAMES = {
+    "month": ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    "weekday": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+}
+_EVERY_ONE = re.compile(r"[*?]|\*/0*1")
+_SPAN = re.compile(r"(\w+)-(\w+)(?:/(\d+))?", re.ASCII)
 _SECOND = timedelta(seconds=1)
 
 
@@ -80,17 +90,8 @@ class ZoneError(ScheduleError):
 def zone_named(name: str) -> ZoneInfo:
     """Return a time zone of the `tzdata` package. Raises ZoneError with close matches."""
     if name not in zone_names():
-        raise ZoneError(f"No time zone is called {name[:64]!r}; {_zone_hint(name[:64])}")
+        raise ZoneError(f"No time zone is called {name[:64]!r}; {zone_hint(name[:64])}")
     return load_zone(name)
-
-
-def _zone_hint(name: str) -> str:
-    by_lower = {known.lower(): known for known in sorted(zone_names())}
-    wanted = name.strip().lower().replace(" ", "_")
-    near = get_close_matches(wanted, by_lower, n=3)
-    cities = [known for lower, known in by_lower.items() if wanted == lower.rpartition("/")[2]]
-    found = list(dict.fromkeys([*cities, *(by_lower[lower] for lower in near)]))[:3]
-    return f"did you mean {' or '.join(found)}?" if found else "use one like Europe/Berlin."
 
 
 def five_fields(expression: str) -> tuple[str, ...]:
@@ -106,7 +107,7 @@ def five_fields(expression: str) -> tuple[str, ...]:
     if len(fields) != len(FIELD_NAMES):
         raise CronError(
             "Give five fields, minute, hour, day of month, month and day of week, such as"
-            f" 0 9 * * mon-fri; this has {len(fields)}."
+            f" 0 9 * * mon-fri; this has {len(fields)}{surplus(fields)}."
         )
     return fields
 
@@ -118,28 +119,64 @@ def cron_times(expression: str, timezone: str) -> "CronTimes":
     zone = zone_named(timezone)
     for name, field in zip(FIELD_NAMES, fields, strict=True):
         check_field(name, field)
-    exact = " ".join(_exact(field) for field in fields)
+    exact = " ".join(_exact(name, field) for name, field in zip(FIELD_NAMES, fields, strict=True))
     try:
-        walker = croniter(
-            exact, EPOCH, ret_type=datetime, max_years_between_matches=LONGEST_GAP_YEARS
-        )
-        walker.get_next(start_time=datetime(2000, 1, 1, tzinfo=UTC))
-    except CroniterBadDateError:
+        walker = croniter(exact, EPOCH, ret_type=datetime)
+    except CroniterError as error:
+        # Of fields that are right by themselves, it refuses only these.
+        raise CronError(cure("weekday", fields[-1]) or _told(error), field="weekday") from None
+    walls = _walls(walker)
+    if not walls.ever:
         raise NeverDueError(
             f"{' '.join(fields)!r} is never due: none of its months has such a day.", field="day"
-        ) from None
-    except CroniterError as error:
-        raise CronError(_told(error)) from None
-    return CronTimes(expression=" ".join(fields), zone=zone, walker=walker)
+        )
+    return CronTimes(expression=" ".join(fields), zone=zone, walker=walker, wall_times=walls)
 
 
-def _exact(field: str) -> str:
-    """Write a field so that croniter reads it as cron does."""
-    if _EVERY_ONE.fullmatch(field):
-        # Else a day field that fits every day would add to the other instead of leaving it alone.
+def _walls(walker: "croniter[datetime]") -> WallTimes:
+    minutes, hours, days, months, weekdays = walker.expanded
+    rule = DayRule(
+        days=days,
+        weekdays=weekdays,
+        places={int(day): tuple(of) for day, of in walker.nth_weekday_of_month.items()},
+        nearest=walker.nearest_weekday,
+    )
+    return WallTimes.of(minutes=minutes, hours=hours, months=months, rule=rule)
+
+
+def _exact(name: str, field: str) -> str:
+    """Write a field so that croniter reads it as cron does.
+
+    A part that fits all fits all, and a range from a value to itself is that value; where a range
+    goes on from the start, as 22-3/2 does, so do its steps.
+    """
+    parts = field.lower().split(",")
+    if any(_EVERY_ONE.fullmatch(part) for part in parts):
         return "*"
-    # It takes a range from a value to itself for the whole cycle.
-    return ",".join(_SAME.sub(r"\1", part) for part in field.split(","))
+    return ",".join(_spelled(name, part) for part in parts)
+
+
+def _spelled(name: str, part: str) -> str:
+    """Spell out a range."""
+    whole = RANGES[name]
+    found = _SPAN.fullmatch(part.replace("*", f"{whole[0]}-{whole[-1]}", 1))
+    if found is None:
+        return part
+    step = int(found[3] or 1)
+    low, high = (_number(name, text) for text in found.group(1, 2))
+    if low > whole[-1] and low != high:
+        low = whole[0]  # the other number of Sunday
+    if high < low:
+        high += len(whole)
+    values = range(low, high + 1, step)
+    return ",".join(str((value - whole[0]) % len(whole) + whole[0]) for value in values)
+
+
+def _number(name: str, text: str) -> int:
+    if name == "day" and text == "l":
+        return RANGES[name][-1]
+    names = NAMES.get(name, ())
+    return RANGES[name][names.index(text)] if text in names else int(text)
 
 
 def check_field(name: str, field: str) -> None:
@@ -154,7 +191,7 @@ def check_field(name: str, field: str) -> None:
     try:
         croniter.expand(" ".join(fields))
     except CroniterError:
-        raise CronError(allowed, field=name) from None
+        raise CronError(cure(name, field) or allowed, field=name) from None
 
 
 def _told(error: CroniterError) -> str:
@@ -164,11 +201,12 @@ def _told(error: CroniterError) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CronTimes:
-    """An expression in its zone. The `walker` is copied for use and never moves."""
+    """An expression in its zone. The `walker` holds what croniter has read, and never moves."""
 
     expression: str
     zone: ZoneInfo
     walker: "croniter[datetime]"
+    wall_times: WallTimes
 
     @property
     def fields(self) -> Sequence[Sequence[int | str]]:
@@ -190,13 +228,7 @@ class CronTimes:
 
     def walls(self, after: datetime) -> Iterator[datetime]:
         """Wall-clock times that fit, strictly after one, as if clocks never changed."""
-        walker = copy.copy(self.walker)
-        walker.set_current(after.replace(microsecond=0, tzinfo=UTC))
-        while True:
-            try:
-                yield walker.get_next().replace(tzinfo=None)
-            except CroniterBadDateError:
-                return
+        return self.wall_times.after(after)
 
     def first_instant(self, wall: datetime) -> datetime:
         """When a wall-clock time is due that is due once: see the rules of this module."""

@@ -210,10 +210,19 @@ def _empty_months(times: CronTimes, after: datetime) -> Iterator[ScheduleWarning
             if found is None or (found.year, found.month) != (year, month):
                 yield ScheduleWarning(
                     code=WarningCode.IRREGULAR,
-                    message=f"{begins:%B %Y} has no such day, so nothing is due in it.",
+                    message=f"{begins:%B %Y} has no such day, so nothing is due in it."
+                    f"{_far_ahead(times, after)}",
                     at_us=(times.first_instant(begins) - EPOCH) // MICROSECOND,
                 )
                 return
+
+
+def _far_ahead(times: CronTimes, after: datetime) -> str:
+    """Say when it is due at all, where nobody would wait for it."""
+    found = times.next_after((after - EPOCH) // MICROSECOND)
+    if found is None or EPOCH + found * MICROSECOND <= after + DAYS_AHEAD * _DAY:
+        return ""
+    return f" The first due time is on {EPOCH + found * MICROSECOND:%Y-%m-%d}."
 
 
 def _is_monthly(times: CronTimes) -> bool:

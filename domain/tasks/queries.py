@@ -105,6 +105,20 @@ class TaskQueries:
         """Return one task, None when unknown or deleted."""
         return await self._tasks(principal).filter(id=task_id).first()
 
+    async def called(self, principal: Principal, name: str, *, most: int) -> list[TaskRow]:
+        """Return tasks of a name, whatever its capitals; else those whose names hold its words.
+
+        Raises ValidationFailed for a name that cannot be searched for.
+        """
+        words = words_of(name)
+        if not words:
+            return []
+        rows = self._tasks(principal).order_by("created_at", "id").limit(most)
+        exact = await rows.filter(name__iexact=name.strip())
+        return exact or await rows.filter(
+            contains_all(words, lambda word: contains(("name",), word))
+        )
+
     async def by_ids(self, principal: Principal, task_ids: Sequence[str]) -> dict[str, TaskRow]:
         """Return tasks by id, deleted ones too: their history still names them."""
         principal.needs(Scope.TASKS_READ)
@@ -170,6 +184,12 @@ class TaskQueries:
             if row.occurrence_id is not None:
                 found[row.occurrence_id].append(row)
         return found
+
+    async def is_run_of(self, principal: Principal, task_id: str, run_id: str) -> bool:
+        """Tell whether a run is one of the task's."""
+        principal.needs(Scope.TASKS_READ)
+        rows = RunRow.filter(workspace_id=principal.workspace_id, id=run_id, task_id=task_id)
+        return await rows.using_db(self._database.reader).exists()
 
     def _tasks(self, principal: Principal) -> QuerySet[TaskRow]:
         principal.needs(Scope.TASKS_READ)

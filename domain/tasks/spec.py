@@ -11,6 +11,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from domain.agents.changes import merged
@@ -33,6 +34,9 @@ from domain.tasks.schedule_spec import ScheduleSpec
 from domain.tasks.state import ConversationMode, MissedRunPolicy, OverlapPolicy
 
 LONGEST_GRACE_S = 7 * 86_400
+LONGEST_DELAY_S = 86_400
+LONGEST_BACKOFF_S = 3600
+"""Where nobody names the longest wait between attempts."""
 TRANSIENT = (
     RunErrorCode.MODEL_RATE_LIMITED,
     RunErrorCode.MODEL_UNAVAILABLE,
@@ -59,13 +63,25 @@ class RetryPolicy(ClientModel):
     """What happens when an attempt fails; the wait doubles from one attempt to the next."""
 
     max_attempts: Annotated[Whole, Field(ge=1, le=20)] = 1
-    backoff_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 30
-    max_backoff_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 3600
+    backoff_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_DELAY_S)] = 30
+    max_backoff_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_DELAY_S)] = LONGEST_BACKOFF_S
     retry_on: Annotated[
         tuple[RunErrorCode, ...],
         Field(max_length=len(RunErrorCode)),
         AfterValidator(_without_repeats),
     ] = TRANSIENT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _longest_follows(cls, values: object) -> object:
+        """A first wait beyond the longest one that nobody has named raises it."""
+        if not isinstance(values, Mapping):
+            return values
+        given = dict(cast("Mapping[str, object]", values))
+        first = given.get("backoffSeconds")
+        if type(first) is int and LONGEST_BACKOFF_S < first <= LONGEST_DELAY_S:
+            given.setdefault("maxBackoffSeconds", first)
+        return given
 
     def backoff_s(self, attempt: int) -> int:
         """Return the wait after attempt number `attempt`, from 1, has failed."""

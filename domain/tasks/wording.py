@@ -8,6 +8,9 @@ from domain.tasks.cron import CronTimes, cron_times
 from domain.tasks.schedule import Adhoc, Cron, Planned, Schedule
 
 MOST_CLOCK_TIMES = 6
+MOST_DAYS = 4
+"""Days of the month that are listed one by one even where they lie evenly."""
+SHORTEST_MONTH = 28
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -39,7 +42,9 @@ def _planned(times: Sequence[int]) -> str:
 
 
 def _minute(moment_us: int) -> str:
-    return (EPOCH + moment_us * MICROSECOND).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    moment = (EPOCH + moment_us * MICROSECOND).astimezone(UTC)
+    shown = f"{moment:%Y-%m-%d %H:%M}".zfill(16)
+    return f"{shown}:{moment:%S}" if moment.second else shown
 
 
 def _clock(times: CronTimes) -> str:
@@ -58,8 +63,9 @@ def _clock(times: CronTimes) -> str:
     hourly = _step(hours, 24)
     if hourly is not None and hours[0] == 0:
         return f"Every {hourly} hours{_at_minutes(minutes)}"
-    if minutes == [0] and hours == list(range(hours[0], hours[-1] + 1)):
-        return f"Every hour from {hours[0]:02}:00 to {hours[-1]:02}:00"
+    if minutes == [0] and (spread := _spread(hours)) is not None:
+        rhythm = "Every hour" if spread == 1 else f"Every {spread} hours"
+        return f"{rhythm} from {hours[0]:02}:00 to {hours[-1]:02}:00"
     return f"At {_named_minutes(minutes)} of {_named_hours(hours)}"
 
 
@@ -102,11 +108,18 @@ def _step(numbers: Sequence[int], whole: int) -> int | None:
     return step if list(numbers) == even else None
 
 
+def _spread(numbers: Sequence[int]) -> int | None:
+    """Distance between evenly spread values."""
+    step = numbers[1] - numbers[0]
+    return step if list(numbers) == list(range(numbers[0], numbers[-1] + 1, step)) else None
+
+
 def _days(times: CronTimes) -> list[str]:
-    by_date, by_weekday = _dates(times), _weekdays(times)
+    # The day of the month and the nth weekday narrow each other; plain days add up.
+    narrows = bool(times.walker.nth_weekday_of_month or times.walker.nearest_weekday)
+    by_date = _dates(times)
+    by_weekday = _weekdays(times, one=narrows and bool(by_date))
     if by_date and by_weekday:
-        # The day of the month and the nth weekday narrow each other; plain days add up.
-        narrows = times.walker.nth_weekday_of_month or times.walker.nearest_weekday
         return [f"{by_date} {'if it is' if narrows else 'or'} {by_weekday}"]
     if by_date or by_weekday:
         return [by_date or by_weekday]
@@ -117,21 +130,28 @@ def _dates(times: CronTimes) -> str:
     nearest = sorted(times.walker.nearest_weekday)
     if nearest:
         named = _listed([str(day) for day in nearest])
-        return f"on the weekday nearest to day {named} of the month"
+        last = ", or to the last day," if nearest[-1] > SHORTEST_MONTH else ""
+        return f"on the weekday nearest to day {named}{last} of the month"
     days = times.fields[2]
     if list(days) == ["*"]:
         return ""
     numbers = [day for day in days if isinstance(day, int)]
     parts: list[str] = []
-    if numbers:
+    step = _spread(numbers) if len(numbers) > MOST_DAYS else None
+    if step is not None and step > 1:
+        parts.append(f"every {step} days from day {numbers[0]} to {numbers[-1]}")
+    elif numbers:
         named = _listed(_spans(numbers, [str(day) for day in range(32)]))
         parts.append(f"day {named}" if len(numbers) == 1 else f"days {named}")
     if "l" in days:
         parts.append("the last day")
-    return f"on {' and '.join(parts)} of the month"
+    on = "" if parts[0].startswith("every") else "on "
+    return f"{on}{' and '.join(parts)} of the month"
 
 
-def _weekdays(times: CronTimes) -> str:
+def _weekdays(times: CronTimes, *, one: bool) -> str:
+    """Name the days of the week, or with `one` those that a date may fall on."""
+    on = "" if one else "on "
     nth = times.walker.nth_weekday_of_month
     if nth:
         named = [
@@ -139,21 +159,25 @@ def _weekdays(times: CronTimes) -> str:
             for day, places in sorted(nth.items(), key=lambda item: str(item[0]))
             for place in sorted(places, key=str)
         ]
-        return f"{_listed(named)} of the month"
+        return f"{on}{_listed(named)} of the month"
     days = times.fields[4]
     if list(days) == ["*"]:
         return ""
     # Weeks are read from Monday, so that a weekend is one span.
     week = [*WEEKDAYS[1:], WEEKDAYS[0]]
     places = sorted((int(day) - 1) % 7 for day in days)
-    return _listed(_spans(places, week))
+    named = _spans(places, week, wraps=True)
+    if one or any(" to " in each for each in named):
+        return _listed(named)
+    return f"on {_listed([f'{each}s' for each in named])}"
 
 
 def _months(times: CronTimes) -> list[str]:
     months = times.fields[3]
     if list(months) == ["*"]:
         return []
-    return [f"in {_listed(_spans([int(month) - 1 for month in months], MONTHS))}"]
+    places = sorted(int(month) - 1 for month in months)
+    return [f"in {_listed(_spans(places, MONTHS, wraps=True))}"]
 
 
 def _numbers(values: Values, whole: int) -> list[int]:
@@ -162,14 +186,18 @@ def _numbers(values: Values, whole: int) -> list[int]:
     return sorted(int(value) for value in values)
 
 
-def _spans(numbers: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Name sorted numbers, three and more in a row as one span."""
+def _spans(numbers: Sequence[int], names: Sequence[str], *, wraps: bool = False) -> list[str]:
+    """Name sorted numbers, three and more in a row as one span, which `wraps` lets go round."""
     rows: list[list[int]] = []
     for number in numbers:
         if rows and rows[-1][-1] == number - 1:
             rows[-1].append(number)
         else:
             rows.append([number])
+    first, last = rows[0], rows[-1]
+    is_round = wraps and len(rows) > 1 and first[0] == 0 and last[-1] == len(names) - 1
+    if is_round and len(first) + len(last) > 2:
+        rows = [*rows[1:-1], last + first]
     named: list[str] = []
     for row in rows:
         if len(row) > 2:

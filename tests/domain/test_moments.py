@@ -31,7 +31,16 @@ def test_a_moment_is_text_with_an_offset_or_microseconds(value: object, moment_u
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        ("2026-11-22T09:30:00", "with its offset to UTC"),
+        ("2026-11-22T09:30:00", "add its offset to UTC: 2026-11-22T09:30:00Z for UTC itself,"),
+        ("2026-11-22T09:30", "with its offset to UTC"),
+        ("2026-11-22T09:30:00+0100", "with its offset to UTC"),
+        ("2026-11-22T09:30:00 Europe/Berlin", "with its offset to UTC"),
+        ("2026-11-22T24:00:00Z", "write the end of a day as 00:00:00 of the next."),
+        ("2016-12-31T23:59:60Z", "leap seconds are not counted; send second 59,"),
+        ("2026-11-22T09:30:00+24:00", "its offset to UTC must be less than 24 hours."),
+        ("2026-11-22T09:30:00+05:99", "its offset to UTC must be less than 24 hours."),
+        ("2026-02-30T09:30:00Z", "day is out of range for month."),
+        ("\uff12026-11-22T09:30:00Z", "is no moment"),
         ("2026-11-22", "is no moment"),
         ("tomorrow", "is no moment"),
         ("2026-13-22T09:30:00Z", "is no moment"),

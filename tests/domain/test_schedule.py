@@ -27,6 +27,7 @@ from domain.tasks.schedule import (
     stored,
     upcoming,
 )
+from domain.tasks.wording import summary
 
 NOON_US = parse_moment("2026-11-22T12:00:00Z")
 HOUR_US = 3_600_000_000
@@ -193,6 +194,17 @@ def test_next_due_times_chain_to_the_same_list_from_any_start():
         ("0 9 * * sun-sun,3-03", ["25 09:00", "29 09:00"]),
         ("0 9 * * 0-7", ["23 09:00", "24 09:00"]),
         ("11-21,44-45 9 * * *", ["23 09:11", "23 09:12"]),
+        ("0 9 * * mon-1", ["23 09:00", "30 09:00"]),
+        ("0 9 * * 7-0", ["29 09:00", "06 09:00"]),
+        ("0 9 31-L * *", ["31 09:00", "31 09:00"]),
+        ("0 22-3/2 * * *", ["22 22:00", "23 00:00"]),
+        ("0 23-5/2 * * *", ["22 23:00", "23 01:00"]),
+        ("0 9 1 nov-mar/3 *", ["01 09:00", "01 09:00"]),
+        ("0 9 20-25/3 * */1", ["23 09:00", "20 09:00"]),
+        ("*,5 9 * * *", ["23 09:00", "23 09:01"]),
+        ("0 9 1-31 * */2", ["23 09:00", "24 09:00"]),
+        ("0 9 15W * mon", ["15 09:00", "15 09:00"]),
+        ("0 9 1-3 * mon#1", ["01 09:00", "01 09:00"]),
     ],
 )
 def test_aliases_names_and_the_last_the_nearest_and_the_nth_day_are_understood(expression, times):
@@ -224,7 +236,7 @@ def test_the_oldest_moment_can_be_asked_for():
     [
         ("", None, "five fields"),
         ("0 9 * *", None, "this has 4"),
-        ("0 0 9 * * *", None, "this has 6"),
+        ("0 0 9 * * *", None, "this has 6, and there is none for seconds or years."),
         ("0 9 * * * * 2026", None, "this has 7"),
         ("0 9 * * *" + " " * LONGEST_EXPRESSION, None, "at most 200 characters"),
         ("@reboot", None, "@daily"),
@@ -234,7 +246,17 @@ def test_the_oldest_moment_can_be_asked_for():
         ("0 9 * 13 *", "month", "1 to 12"),
         ("0 9 * * mun", "weekday", "sun to sat"),
         ("0 9 * * mon#6", "weekday", "#1 to #5"),
-        ("*/0 * * * *", "minute", "0 to 59"),
+        ("*/0 * * * *", "minute", "'*/0' never moves on; give a step of 1 or more"),
+        ("0 8-18/0 * * *", "hour", "'8-18/0' never moves on;"),
+        ("0 9 * * 5L", "weekday", "write L5 for the last Friday."),
+        ("0 9 * * friL", "weekday", "write L5 for the last Friday."),
+        ("0 9 * * Lsun", "weekday", "write L0 for the last Sunday."),
+        ("0 9 * * Monday", "weekday", "use the first three letters, mon."),
+        ("0 9 * * 0,mon#1", "weekday", "give each one, as in mon#1,fri#3."),
+        ("0 9 * * mon#1,tue", "weekday", "give each one, as in mon#1,fri#3."),
+        ("0 9 * JANUARY *", "month", "use the first three letters, jan."),
+        ("0 9 1W,15W * *", "day", "W goes with one day alone, such as 15W."),
+        ("0 9 LW * *", "day", "L for the last day"),
         ("-1 * * * *", "minute", "0 to 59"),
         ("\u0661 * * * *", "minute", "0 to 59"),
         ("R * * * *", "minute", "at random"),
@@ -252,6 +274,32 @@ def test_an_expression_that_cannot_be_names_its_field_and_what_would_be_right(
     assert part in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("0 9 15W * mon", ["2027-02-15", "2027-03-15", "2027-08-16"]),
+        ("0 9 1-3 * mon#1", ["2027-02-01", "2027-03-01", "2027-05-03"]),
+        ("0 9 29,30,31 * L1", ["2026-11-30", "2027-03-29", "2027-05-31"]),
+        ("0 9 1 nov-mar/3 *", ["2027-02-01", "2027-11-01", "2028-02-01"]),
+        ("0 9 29 2 mon#5", ["2044-02-29", "2072-02-29", "2112-02-29"]),
+    ],
+)
+def test_the_nearest_and_the_nth_day_must_fit_beside_the_other_field(expression, times):
+    found = upcoming(cron(expression), after_us=NOON_US, count=3)
+
+    assert [format_moment(time)[:10] for time in found] == times
+
+
+@pytest.mark.parametrize("expression", ["*,5 9 * * *", "0 9 * * *,mon", "0 *,3 * * *"])
+def test_a_list_with_a_star_fits_all_and_has_words(expression):
+    plain = " ".join("*" if "*" in field else field for field in expression.split())
+
+    found = upcoming(cron(expression), after_us=NOON_US, count=70)
+
+    assert found == upcoming(cron(plain), after_us=NOON_US, count=70)
+    assert summary(cron(expression)) == summary(cron(plain))
+
+
 @pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31 2 L5"])
 def test_an_expression_that_is_never_due_is_refused(expression):
     with pytest.raises(NeverDueError) as refused:
@@ -265,7 +313,28 @@ def test_an_expression_that_is_never_due_is_refused(expression):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("europe/berlin", "did you mean Europe/Berlin or"),
+        ("europe/berlin", "did you mean Europe/Berlin?"),
+        (" Europe/Berlin", "did you mean Europe/Berlin?"),
+        ("utc", "did you mean UTC?"),
+        ("Z", "did you mean UTC?"),
+        ("PST", "did you mean America/Los_Angeles?"),
+        ("W. Europe Standard Time", "did you mean Europe/Berlin?"),
+        ("Eastern Daylight Time", "did you mean America/New_York?"),
+        ("Mumbai", "did you mean Asia/Kolkata?"),
+        ("Amerca/New_York", "did you mean America/New_York?"),
+        ("+00:00", "use UTC."),
+        (
+            "UTC+2",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change, or",
+        ),
+        (
+            "GMT+2",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change, or",
+        ),
+        (
+            "UTC+05:30",
+            "an offset is no zone: use a place such as Europe/Berlin, whose clocks change.",
+        ),
         ("Berlin", "did you mean Europe/Berlin?"),
         ("New York", "did you mean America/New_York?"),
         ("../../etc/passwd", "use one like Europe/Berlin."),
@@ -278,6 +347,16 @@ def test_an_unknown_zone_is_refused_with_close_matches(name, hint):
         zone_named(name)
 
     assert f"No time zone is called {name!r}; {hint}" in str(refused.value)
+
+
+@pytest.mark.parametrize(("offset", "hours"), [("UTC+2", 2), ("GMT-11", -11), ("+14:00", 14)])
+def test_the_fixed_zone_that_is_told_for_an_offset_has_that_offset(offset, hours):
+    with pytest.raises(ZoneError) as refused:
+        zone_named(offset)
+
+    told = str(refused.value).partition(", or ")[2].partition(",")[0]
+    noon = datetime(2026, 6, 1, 12, tzinfo=zone_named(told))
+    assert noon.utcoffset() == timedelta(hours=hours)
 
 
 def test_every_zone_of_the_package_can_be_used():

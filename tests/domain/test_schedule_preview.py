@@ -102,6 +102,81 @@ def test_the_first_month_without_a_due_time_is_named(expression: str, month: str
 
 
 @pytest.mark.parametrize(
+    ("expression", "first"), [("0 9 29 2 *", "2028-02-29"), ("0 9 * 2 sat#5", "2048-02-29")]
+)
+def test_a_first_time_that_is_years_away_is_named(expression: str, first: str):
+    [(code, message, _)] = warnings(cron(expression))
+
+    assert code == "IRREGULAR"
+    assert message.endswith(f"nothing is due in it. The first due time is on {first}.")
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "told"),
+    [
+        (
+            "America/New_York",
+            "30 2 * * *",
+            [("DST_SKIPPED", "2027-03-14T07:00:00.000Z")],
+        ),
+        (
+            "America/New_York",
+            "30 1 * * *",
+            [("DST_REPEATED", "2027-11-07T05:30:00.000Z")],
+        ),
+        (
+            "Europe/London",
+            "30 1 * * *",
+            [
+                ("DST_SKIPPED", "2027-03-28T01:00:00.000Z"),
+                ("DST_REPEATED", "2027-10-31T00:30:00.000Z"),
+            ],
+        ),
+        (
+            "Australia/Lord_Howe",
+            "15 2 * * *",
+            [("DST_SKIPPED", "2027-10-02T15:30:00.000Z")],
+        ),
+        (
+            "Australia/Lord_Howe",
+            "45 1 * * *",
+            [("DST_REPEATED", "2027-04-03T14:45:00.000Z")],
+        ),
+        ("Asia/Kathmandu", "30 2 * * *", []),
+        (
+            "Antarctica/Troll",
+            "30 2 * * *",
+            [
+                ("DST_SKIPPED", "2027-03-28T01:00:00.000Z"),
+                ("DST_REPEATED", "2027-10-31T00:30:00.000Z"),
+            ],
+        ),
+        (
+            "Africa/Cairo",
+            "30 0 30 4 *",
+            [("DST_SKIPPED", "2027-04-29T22:00:00.000Z")],
+        ),
+    ],
+)
+def test_changes_of_the_clock_are_told_in_zones_of_every_kind(
+    zone: str, expression: str, told: list[tuple[str, str]]
+):
+    assert [(code, at) for code, _, at in warnings(cron(expression, zone))] == told
+
+
+def test_times_with_offsets_mean_one_moment_each_whatever_clocks_do():
+    both = ["2027-10-31T02:30:00+02:00", "2027-10-31T02:30:00+01:00"]
+
+    found = seen({"planned": {"times": both}})
+
+    assert [format_moment(time) for time in found.times] == [
+        "2027-10-31T00:30:00.000Z",
+        "2027-10-31T01:30:00.000Z",
+    ]
+    assert found.warnings == []
+
+
+@pytest.mark.parametrize(
     "expression",
     ["0 9 28 * *", "0 9 L * *", "0 9 31W * *", "0 9 1 2 *", "0 9 * * mon#4", "0 9 31 * mon"],
 )

@@ -251,6 +251,23 @@ def test_the_wait_between_attempts_doubles_up_to_the_longest():
     assert [retry.backoff_s(attempt) for attempt in (1, 2, 3, 4, 1000)] == [30, 60, 100, 100, 100]
 
 
+@pytest.mark.parametrize(
+    ("given", "waits"),
+    [
+        ({"backoffSeconds": 7200}, [7200, 7200]),
+        ({"backoffSeconds": 7200, "maxBackoffSeconds": 60}, [60, 60]),
+        ({"backoffSeconds": 2000}, [2000, 3600]),
+    ],
+    ids=["longest follows", "longest is named", "longest is left out"],
+)
+def test_a_first_wait_is_kept_unless_a_longest_one_is_named(
+    given: dict[str, Any], waits: list[int]
+):
+    retry = made(**ADHOC, retry=given).retry
+
+    assert [retry.backoff_s(attempt) for attempt in (1, 2)] == waits
+
+
 SETTINGS = NewTask.of({**BASE, **cron("0 9 * * *"), "endsAt": LATER, "priority": 7})
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain.access.scopes import Principal, Scope
+from domain.access.scopes import Scope
 from domain.kernel.database import Database
 from domain.tasks.tools import task_tools
 from domain.tools.calls import ToolContext, ToolResult
 from domain.tools.registry import ToolRegistry
+from tests.domain.task_tool_calls import called
 from tests.domain.task_world import BEGIN_US, FIRST_US, TaskWorld, task_world
 
 ASKED: dict[str, Any] = {"name": "Stars", "instruction": "count the stars"}
@@ -23,21 +24,9 @@ async def world(database: Database) -> AsyncGenerator[TaskWorld, None]:
         yield built
 
 
-async def call(world: TaskWorld, *, step_id: str = "step_1", **arguments: Any) -> ToolResult:
-    """Call the tool as a run of the default agent does."""
-    agent = await world.runs.agents.agent(world.runs.principal, slug="default")
-    assert agent is not None
-    actor = Principal(
-        workspace_id=world.runs.principal.workspace_id,
-        key_id=None,
-        name="default",
-        scopes=frozenset({Scope.TASKS_WRITE}),
-    )
-    context = ToolContext(
-        workspace_id=actor.workspace_id, step_id=step_id, agent_id=agent.id, actor=actor
-    )
-    registry = ToolRegistry(task_tools(world.service, world.runs.clock))
-    return await registry.call("schedule_task", {**ASKED, **arguments}, context=context)
+async def call(world: TaskWorld, **arguments: Any) -> ToolResult:
+    """Have the default agent schedule something."""
+    return await called(world, "schedule_task", **{**ASKED, **arguments})
 
 
 async def tasks_of(world: TaskWorld) -> list[tuple[Any, ...]]:
@@ -80,11 +69,21 @@ async def test_times_are_given_with_their_offset(world: TaskWorld) -> None:
     assert await tasks_of(world) == [("Stars", "PLANNED", FIRST_US, "default")]
 
 
+async def test_a_task_on_demand_has_no_times(world: TaskWorld) -> None:
+    result = await call(world, on_demand=True)
+
+    assert result.value == {"name": "Stars", "schedule": "On demand", "next_times": []}
+    assert await tasks_of(world) == [("Stars", "ADHOC", None, "default")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({}, "Give exactly one of cron, times, in_minutes."),
-        ({"cron": "* * * * *", "in_minutes": 1}, "Give exactly one of cron, times, in_minutes."),
+        ({}, "Give exactly one of cron, times, in_minutes, on_demand."),
+        (
+            {"cron": "* * * * *", "in_minutes": 1},
+            "Give exactly one of cron, times, in_minutes, on_demand.",
+        ),
         ({"times": ["2020-01-01T00:00:00Z"]}, "times: All of these times have passed;"),
         ({"times": ["tomorrow"]}, "times: 'tomorrow' is no moment;"),
         ({"cron": "61 * * * *"}, "cron: '61' is no minute;"),

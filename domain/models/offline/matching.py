@@ -27,6 +27,10 @@ from domain.models.offline.wording import (
 )
 from domain.models.ports import ToolSpec
 
+MANAGING = ("list_tasks", "show_task", "change_task", "cancel_task", "run_task_now")
+"""Tools that look after what is scheduled. Their words are those of many tools, so that only the
+grammar of `task_words` reaches them."""
+
 _NAME_WEIGHT = 4.0
 _PARAMETER_WEIGHT = 1.0
 _DESCRIPTION_WEIGHT = 1.0
@@ -49,6 +53,8 @@ class IndexedTool:
     """Kinds of the values that it needs."""
     schedules: bool = False
     """True for a tool that has an instruction carried out later."""
+    manages_tasks: bool = False
+    """True for a tool that looks after what is scheduled."""
 
     @property
     def takes_path(self) -> bool:
@@ -66,7 +72,8 @@ class IndexedTool:
     def has_grammar(self) -> bool:
         """True for tools that plain words reach by a grammar of their own only."""
         names = {each.name for each in self.parameters}
-        return self.schedules or (self.spec.name == "remember" and "content" in names)
+        is_remembering = self.spec.name == "remember" and "content" in names
+        return self.schedules or self.manages_tasks or is_remembering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +107,16 @@ class ToolIndex:
         spread = Counter(word for tool in self.tools for word in tool.weights)
         self.reader = next((tool for tool in self.tools if tool.reads_files), None)
         self.leads = LeadWord(_leads(self.tools))
-        names = Counter(word for tool in self.tools for word in tool.name_stems)
+        matched = [tool for tool in self.tools if not tool.manages_tasks]
+        names = Counter(word for tool in matched for word in tool.name_stems)
         self._by_name = {tool.name: tool for tool in tools}
         self._distinct = frozenset(word for word, count in names.items() if count == 1)
-        whole = math.log(1 + len(self.tools))
-        named = (word for tool in self.tools for word in words(tool.spec.name))
+        whole = math.log(1 + len(matched))
+        named = (word for tool in matched for word in words(tool.spec.name))
         self.verbs = frozenset(word for word in named if word not in STOP_WORDS) | GENERIC
         """Words that an order may begin with: those of the tools' names, and common ones."""
         self._rarity = {
-            word: math.log(1 + len(self.tools) / count) / whole for word, count in spread.items()
+            word: math.log(1 + len(matched) / count) / whole for word, count in spread.items()
         }
 
     def holds(self, tools: Sequence[ToolSpec]) -> bool:
@@ -175,6 +183,7 @@ def _leads(tools: Sequence[IndexedTool]) -> list[str]:
 
 def _indexed(tool: ToolSpec) -> IndexedTool:
     parameters = parameters_of(tool)
+    manages = tool.name in MANAGING
     name = frozenset(stems(tool.name))
     of_parameters = frozenset(stem for each in parameters for stem in stems(each.name))
     return IndexedTool(
@@ -182,9 +191,11 @@ def _indexed(tool: ToolSpec) -> IndexedTool:
         parameters=parameters,
         name_stems=name,
         own_stems=name | of_parameters,
-        weights=_weights(tool, parameters),
-        shapes=frozenset(each.kind for each in parameters if each.required),
-        schedules={"instruction", "cron", "times"} <= {each.name for each in parameters},
+        weights={} if manages else _weights(tool, parameters),
+        shapes=frozenset(each.kind for each in parameters if each.required and not manages),
+        schedules={"cron", "times"} <= {each.name for each in parameters}
+        and "instruction" in {each.name for each in parameters if each.required},
+        manages_tasks=manages,
     )
 
 

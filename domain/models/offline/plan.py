@@ -25,6 +25,7 @@ from domain.models.offline.parameters import Kind
 from domain.models.offline.schedule_words import asks_for_schedule, begins_schedule, schedule_in
 from domain.models.offline.spelling import respelled_lead
 from domain.models.offline.steps import conjuncts, elliptic, parts, segments, sentences, text_start
+from domain.models.offline.task_words import care_in
 from domain.models.offline.wording import is_report
 from domain.models.ports import ToolSpec
 
@@ -285,7 +286,9 @@ class Plan:
         return steps
 
     def _special(self, clause: str, *, later: bool) -> Step | None:
-        """Work for later, remembering and recalling have a grammar of their own."""
+        """Tasks, work for later, remembering and recalling have a grammar of their own."""
+        if (care := self._care(clause)) is not None:
+            return care
         memory = memory_in(clause)
         if memory is not None and self._index.named("remember"):
             if memory.content is None and not later:
@@ -306,6 +309,17 @@ class Plan:
         if (wanted := recall_in(clause)) is not None:
             return self._recall(wanted)
         return None
+
+    def _care(self, clause: str) -> Step | None:
+        """Look after tasks that there are."""
+        try:
+            care = care_in(clause, self._now)
+        except UnclearScheduleError as unclear:
+            tool = self._index.named("change_task")
+            message = f"{quoted(clause)} moves a task, but {unclear}"
+            raise Declined(message, [] if tool is None else [tool]) from unclear
+        tool = None if care is None else self._index.named(care.tool)
+        return None if care is None or tool is None else Step(tool=tool, arguments=care.arguments)
 
     def _scheduler(self) -> ToolSpec | None:
         return next((each.spec for each in self._index.tools if each.schedules), None)

@@ -39,6 +39,7 @@ _SAMPLES = (
     ("remember", "Remember that the server room is on floor 3"),
     ("recall", "What do you remember about the server room?"),
     ("schedule_task", "Every weekday at 9 in Berlin list the files"),
+    ("list_tasks", "What is scheduled?"),
     ("hash_text", 'Calculate 2+2, then hash "abc"'),
 )
 

@@ -201,6 +201,48 @@ def _scheduled(arguments: Fields, value: Any) -> str | None:
     return f"{said}\nNext: {first}{then}."
 
 
+def _tasks(_: Fields, value: Any) -> str | None:
+    tasks = cast("list[Fields]", value["tasks"])
+    if not tasks:
+        return "There are no such tasks."
+    lines = [f"{_counted(len(tasks), 'task')}{' and more' if value['more'] else ''}:"]
+    for task in tasks:
+        state = "" if task["status"] == "ACTIVE" else f" ({task['status'].lower()})"
+        following = "" if task["next_time"] is None else f"; next on {_at(task['next_time'])}"
+        lines.append(f"- {task['name']}{state}: {task['schedule']}{following}")
+    return "\n".join(lines)
+
+
+def _task(_: Fields, value: Any) -> str | None:
+    state = "" if value["status"] == "ACTIVE" else f" ({value['status'].lower()})"
+    lines = [f"{value['name']}{state}: {value['schedule']}.", value["instruction"]]
+    lines += [f"- next on {_at(each)}" for each in value["next_times"][:1]]
+    for past in cast("list[Fields]", value["last_times"]):
+        reason = "" if past["reason"] is None else f": {past['reason']}"
+        lines.append(f"- {_at(past['due'])} {past['status'].lower()}{reason}")
+    return "\n".join(lines)
+
+
+def _task_changed(_: Fields, value: Any) -> str | None:
+    state = "" if value["status"] == "ACTIVE" else f" ({value['status'].lower()})"
+    following = f"; next on {_at(value['next_times'][0])}" if value["next_times"] else ""
+    return f'I changed "{value["name"]}"{state}: {value["schedule"]}{following}.'
+
+
+def _task_cancelled(_: Fields, value: Any) -> str | None:
+    return f'I cancelled "{value["name"]}".'
+
+
+def _task_started(_: Fields, value: Any) -> str | None:
+    is_waiting = value["status"] == "QUEUED"
+    return f'"{value["name"]}" {"starts as soon as it can" if is_waiting else "has started"}.'
+
+
+def _at(moment: str) -> str:
+    when = datetime.fromisoformat(moment)
+    return f"{_day(when)} at {when:%H:%M} UTC"
+
+
 def _handed_over(arguments: Fields, value: Any) -> str | None:
     """What another agent answered."""
     said = value["output"] if "outputData" not in value else in_line(value["outputData"])
@@ -231,5 +273,10 @@ _TELLINGS: Mapping[str, Telling] = {
     "remember": _remembered,
     "recall": _recalled,
     "schedule_task": _scheduled,
+    "list_tasks": _tasks,
+    "show_task": _task,
+    "change_task": _task_changed,
+    "cancel_task": _task_cancelled,
+    "run_task_now": _task_started,
     "delegate": _handed_over,
 }
