@@ -33,6 +33,7 @@ from domain.tasks.schedule_spec import ScheduleSpec
 from domain.tasks.state import ConversationMode, MissedRunPolicy, OverlapPolicy
 
 LONGEST_GRACE_S = 7 * 86_400
+MOST_RUNS = 1_000_000
 TRANSIENT = (
     RunErrorCode.MODEL_RATE_LIMITED,
     RunErrorCode.MODEL_UNAVAILABLE,
@@ -95,6 +96,7 @@ class TaskFields(ClientModel):
     max_concurrency: Annotated[Whole, Field(ge=1, le=32)] = 1
     priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     pause_after_failures: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    max_runs: Annotated[Whole, Field(ge=1, le=MOST_RUNS)] | None = None
     metadata: JsonObject = Field(default_factory=dict[str, Any])
 
     @field_validator("ends_at")
