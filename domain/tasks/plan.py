@@ -7,6 +7,7 @@ from hashlib import sha256
 from domain.kernel.moments import format_moment
 from domain.tasks.rows import TaskRow
 from domain.tasks.schedule import Schedule, due_times, next_due
+from domain.tasks.spec import RetryPolicy
 from domain.tasks.state import (
     ConversationMode,
     MissedRunPolicy,
@@ -118,8 +119,27 @@ def jitter_us(task_id: str, scheduled_for: int, jitter_seconds: int) -> int:
     """Return the delay of a due time: the same whoever asks, spread evenly over tasks and times."""
     if not jitter_seconds:
         return 0
-    drawn = int.from_bytes(sha256(f"{task_id} {scheduled_for}".encode()).digest()[:8])
-    return drawn * jitter_seconds * SECOND_US >> 64
+    return _share(jitter_seconds * SECOND_US, f"{task_id} {scheduled_for}")
+
+
+def retry_wait_us(policy: RetryPolicy, occurrence_id: str, attempt: int) -> int:
+    """Return the wait after attempt number `attempt`, from 1, of an occurrence has failed.
+
+    What failed together does not come back together: the wait is spread over a quarter of its
+    back-off, upwards unless that would pass the longest wait, and never below the first one.
+    """
+    backoff_us = policy.backoff_s(attempt) * SECOND_US
+    longest_us = policy.max_backoff_seconds * SECOND_US
+    latest_us = min(backoff_us + backoff_us // 4, longest_us)
+    shortest_us = min(policy.backoff_seconds * SECOND_US, longest_us)
+    earliest_us = max(shortest_us, latest_us - backoff_us // 4)
+    return earliest_us + _share(latest_us - earliest_us, f"{occurrence_id} {attempt}")
+
+
+def _share(span_us: int, drawn_for: str) -> int:
+    """Return a part of a span: the same for the same words, spread evenly over different ones."""
+    drawn = int.from_bytes(sha256(drawn_for.encode()).digest()[:8])
+    return drawn * span_us >> 64
 
 
 def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan:

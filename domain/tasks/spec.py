@@ -69,7 +69,7 @@ class RetryPolicy(ClientModel):
     ] = TRANSIENT
 
     def backoff_s(self, attempt: int) -> int:
-        """Return the wait after attempt number `attempt`, from 1, has failed."""
+        """Return the back-off after attempt number `attempt`, from 1, has failed."""
         # 2^17 seconds are more than a day, the longest wait there is.
         return min(self.backoff_seconds * 2 ** min(attempt - 1, 17), self.max_backoff_seconds)
 
