@@ -159,7 +159,6 @@ async def test_each_attempt_has_the_whole_time_and_one_that_takes_longer_is_trie
         await gate.reached.wait()
     world.runs.clock.move(8)
 
-    world.runs.queue.hints.append(("runs.execute", first.id))
     await world.work_off()
     await world.tick()
     await world.work_off()
