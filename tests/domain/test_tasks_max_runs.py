@@ -228,3 +228,16 @@ async def test_several_schedulers_start_no_more_than_the_bound(world: TaskWorld)
     for task in tasks:
         assert await world.statuses(task.id) == ["RUNNING"] * 3
         assert await state_of(world, task.id) == ("ACTIVE", None, 3)
+
+
+async def test_a_burst_leaves_tasks_with_a_bound_to_the_look_that_counts(world: TaskWorld) -> None:
+    bounded = [await world.create(maxRuns=1) for _ in range(3)]
+    unbound = [await world.create() for _ in range(100)]
+
+    await world.move_to(FIRST_US)
+    await world.move_to(FIRST_US + MINUTE_US)
+
+    for task in bounded:
+        assert await world.statuses(task.id) == ["RUNNING"]
+        assert await state_of(world, task.id) == ("ACTIVE", None, 1)
+    assert await world.statuses(unbound[0].id) == ["RUNNING", "SKIPPED"]
