@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import structlog
+
+from domain.kernel.clock_watch import ClockWatch
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.ports import Clock
 from domain.runs.children import Children
@@ -19,6 +22,8 @@ URGENT_ORDER = (
     "SELECT 1 FROM run_order WHERE run_order.run_id = run.id AND run_order.taken_at IS NULL"
     " AND run_order.kind IN ('cancel', 'pause')"
 )
+log = structlog.get_logger("domain.runs.lease")
+
 MOST_LOSSES = 3
 """Workers a run may lose before it ends as FAILED with WORKER_LOST."""
 LAST_TRY = MOST_LOSSES - 1
@@ -70,6 +75,7 @@ class LeaseOffice:
         self._database = database
         self._children = Children(database)
         self._clock = clock
+        self._watch = ClockWatch(clock)
         self.owner = owner
         self.lease_us = int(lease_s * 1_000_000)
         now = database.now_sql(4)
@@ -197,9 +203,32 @@ class LeaseOffice:
         """
         lost = f"SELECT id FROM run WHERE lease_until < {now} ORDER BY lease_until LIMIT {limit}"
         moment = (self._clock.now_us(),)
+        await self._keep_due((await self._database.fetch(f"SELECT {now}", *moment))[0][0])
         results = await self._database.write([Statement(waiting, moment), Statement(lost, moment)])
         due = sorted(results[0], key=lambda row: (-row[1], row[2], row[0]))
         return [row[0] for rows in (due, results[1]) for row in rows]
+
+    async def _keep_due(self, now_us: int) -> None:
+        """After the clock was set back, what was due is due still and no lease lasts longer."""
+        before_us = self._watch.set_back_from(now_us)
+        if before_us is None:
+            return
+        log.warning("runs.clock_set_back", seconds=(before_us - now_us) // 1_000_000)
+        due = "SELECT id FROM run WHERE lease_owner IS NULL AND due_at > $1 AND due_at <= $2"
+        held = "SELECT id FROM run WHERE lease_until > $1"
+        lock = f"ORDER BY id {self._untouched}"
+        upto_us = now_us + self.lease_us
+        await self._database.write(
+            [
+                Statement(
+                    f"UPDATE run SET due_at = $1, hints = 0 WHERE id IN ({due} {lock})",
+                    (now_us, before_us),
+                ),
+                Statement(
+                    f"UPDATE run SET lease_until = $1 WHERE id IN ({held} {lock})", (upto_us,)
+                ),
+            ]
+        )
 
 
 def _order(row: Sequence[str]) -> OpenOrder:

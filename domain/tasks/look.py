@@ -217,7 +217,8 @@ class Look:
             task.consecutive_failures += 1
             return
         jitter = jitter_us(task.id, row.scheduled_for, task.jitter_seconds) if delay else 0
-        row.due_at = max(now_us, row.scheduled_for + jitter)
+        # What is due runs now, also when the clock was set back since.
+        row.due_at = max(now_us, row.scheduled_for + jitter) if jitter else now_us
         await self._parts.starter.start(
             task, row, self._batch, agent=self._agent, trace=new_trace()
         )
