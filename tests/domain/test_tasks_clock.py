@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from domain.kernel.database import Database
 from domain.models.ports import ModelError, ModelErrorKind
+from domain.tasks.firing import TaskFiring
 from tests.domain.task_world import BEGIN_US, FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import Gate, SteppedClock, say
 
@@ -263,9 +265,9 @@ async def test_schedulers_whose_clocks_differ_by_two_seconds_fire_each_time_once
 ) -> None:
     task = await world.create()
     clocks = [SteppedClock(BEGIN_US), SteppedClock(BEGIN_US + 2_000_000)]
-    schedulers = [world.scheduler(), world.scheduler()]
-    for scheduler, clock in zip(schedulers, clocks, strict=True):
-        scheduler._clock = clock
+    schedulers = [
+        TaskFiring(replace(world.commits, clock=clock), world.look_parts()) for clock in clocks
+    ]
 
     for _ in range(4 * 60):
         for scheduler, clock in zip(schedulers, clocks, strict=True):
