@@ -111,6 +111,12 @@ class CreateTaskInput:
         description=("Failures in a row after which the task pauses; absent or null for never."),
         default=UNSET,
     )
+    max_runs: int | None = field(
+        description=(
+            "Starts by its schedule after which the task is completed; absent or null for no bound."
+        ),
+        default=UNSET,
+    )
     metadata: Json | None = field(description="Free data of the client.", default=UNSET)
     idempotency_key: str | None = field(
         description=(
@@ -168,6 +174,12 @@ class UpdateTaskInput:
     )
     pause_after_failures: int | None = field(
         description=("Failures in a row after which the task pauses; absent or null for never."),
+        default=UNSET,
+    )
+    max_runs: int | None = field(
+        description=(
+            "Starts by its schedule after which the task is completed; absent or null for no bound."
+        ),
         default=UNSET,
     )
     metadata: Json | None = field(description="Free data of the client.", default=UNSET)

@@ -105,6 +105,9 @@ class Task(Node):
     pause_after_failures: int | None = field(
         description="Failures in a row after which the task pauses; null for never."
     )
+    max_runs: int | None = field(
+        description="Starts by its schedule after which it is completed; null for no bound."
+    )
     metadata: Json = field(description="Free data of the client.")
     version: int = field(description="Counts changes; send it back as expectedVersion.")
     created_at: Moment = field(description="When it was created.")
@@ -136,6 +139,7 @@ class Task(Node):
             next_run_at=moment(row.next_run_at),
             consecutive_failures=row.consecutive_failures,
             pause_after_failures=row.pause_after_failures,
+            max_runs=row.max_runs,
             metadata=Json(row.metadata),
             version=row.version,
             created_at=Moment(row.created_at),
@@ -194,6 +198,8 @@ def times_ahead(row: TaskRow, now_us: int, count: int) -> list[int]:
     except ScheduleError:
         return []
     after_us = schedule.begins_after(now_us, row.starts_at)
+    if row.max_runs is not None:
+        count = min(count, max(0, row.max_runs - row.started_runs))
     return schedule.upcoming(found, after_us=after_us, count=count, ends_us=row.ends_at)
 
 

@@ -94,6 +94,7 @@ class SteppedClock:
 
     def __init__(self, now_us: int = 1_700_000_000_000_000) -> None:
         self._now_us = now_us
+        self._set_us = 0
         self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
 
     def now_us(self) -> int:
@@ -101,8 +102,8 @@ class SteppedClock:
         return self._now_us
 
     def monotonic(self) -> float:
-        """Seconds, in step with the moment."""
-        return self._now_us / 1_000_000
+        """Seconds, in step with the moment unless that was set."""
+        return (self._now_us - self._set_us) / 1_000_000
 
     async def sleep(self, seconds: float) -> None:
         """Wait for the test to move the clock."""
@@ -114,6 +115,13 @@ class SteppedClock:
     def sleepers(self) -> int:
         """How many wait for the time to pass."""
         return len(self._sleepers)
+
+    def set_by(self, seconds: float) -> None:
+        """Set the moment forward or back, while no time passes."""
+        step_us = round(seconds * 1_000_000)
+        self._now_us += step_us
+        self._set_us += step_us
+        self._sleepers = [(moment + step_us, woken) for moment, woken in self._sleepers]
 
     def move(self, seconds: float) -> None:
         """Let time pass."""

@@ -119,6 +119,7 @@ class Task(Document):
     next_run_at: MomentText | None
     consecutive_failures: int
     pause_after_failures: int | None
+    max_runs: int | None
     metadata: dict[str, Any]
     version: int
     created_at: MomentText
@@ -150,6 +151,7 @@ class Task(Document):
             next_run_at=moment_text(row.next_run_at),
             consecutive_failures=row.consecutive_failures,
             pause_after_failures=row.pause_after_failures,
+            max_runs=row.max_runs,
             metadata=row.metadata,
             version=row.version,
             created_at=format_moment(row.created_at),

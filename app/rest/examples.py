@@ -243,6 +243,7 @@ TASK: Json = {
     "nextRunAt": "2026-11-23T08:00:00.000Z",
     "consecutiveFailures": 0,
     "pauseAfterFailures": None,
+    "maxRuns": None,
     "metadata": {},
     "version": 1,
     "createdAt": "2026-11-22T09:30:00.000Z",

@@ -16,6 +16,18 @@ class Stop(StrEnum):
     LOST = "lost"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many runs a process takes, and how its leases are kept (seconds)."""
+
+    runs: int = 32
+    inline: int = 32
+    renew_s: float = 2.0
+    give_up_s: float = 5.0
+    drain_s: float = 5.0
+    """Longest wait for tools at work when the process stops."""
+
+
 @dataclass(slots=True)
 class Held:
     """A run at work here; `done` is set when it left, however it left."""

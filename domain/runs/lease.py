@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import structlog
+
+from domain.kernel.clock_watch import ClockWatch
 from domain.kernel.database import Database, Statement, WriteRefusedError
 from domain.kernel.ports import Clock
 from domain.runs.children import Children
@@ -19,6 +22,8 @@ URGENT_ORDER = (
     "SELECT 1 FROM run_order WHERE run_order.run_id = run.id AND run_order.taken_at IS NULL"
     " AND run_order.kind IN ('cancel', 'pause')"
 )
+log = structlog.get_logger("domain.runs.lease")
+
 MOST_LOSSES = 3
 """Workers a run may lose before it ends as FAILED with WORKER_LOST."""
 LAST_TRY = MOST_LOSSES - 1
@@ -70,6 +75,7 @@ class LeaseOffice:
         self._database = database
         self._children = Children(database)
         self._clock = clock
+        self._watch = ClockWatch(clock)
         self.owner = owner
         self.lease_us = int(lease_s * 1_000_000)
         now = database.now_sql(4)
@@ -169,9 +175,10 @@ class LeaseOffice:
 
     async def due(self, limit: int) -> list[str]:
         """Runs that wait for a worker now, the most urgent first."""
+        # The sum keeps planners from reading the index for its moments: it has this very order.
         rows = await self._database.fetch(
             "SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL"
-            f" AND due_at <= {self._expired} ORDER BY priority DESC, due_at LIMIT {limit}",
+            f" AND due_at + 0 <= {self._expired} ORDER BY priority DESC, due_at, id LIMIT {limit}",
             self._clock.now_us(),
         )
         return [row[0] for row in rows]
@@ -179,6 +186,7 @@ class LeaseOffice:
     async def forgotten(self, limit: int) -> list[str]:
         """Due runs whose hint may be lost, and runs whose worker is, so many of each.
 
+        Those that are due come first, in the order in which a worker takes them.
         The wait before the next hint doubles from one second to about a minute. What has been
         due for long, since all were down, waits a minute too, so that the next get their turn.
         """
@@ -190,13 +198,37 @@ class LeaseOffice:
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
                     AND due_at + {SECOND} * CASE WHEN hints < 6 THEN (1 << hints)
                         ELSE 64 * (hints - 5) END <= {now}
-                ORDER BY priority DESC, due_at LIMIT {limit} {self._untouched}
-            ) RETURNING id
+                ORDER BY priority DESC, due_at, id LIMIT {limit} {self._untouched}
+            ) RETURNING id, priority, due_at
         """
         lost = f"SELECT id FROM run WHERE lease_until < {now} ORDER BY lease_until LIMIT {limit}"
         moment = (self._clock.now_us(),)
+        await self._keep_due((await self._database.fetch(f"SELECT {now}", *moment))[0][0])
         results = await self._database.write([Statement(waiting, moment), Statement(lost, moment)])
-        return [row[0] for rows in results for row in rows]
+        due = sorted(results[0], key=lambda row: (-row[1], row[2], row[0]))
+        return [row[0] for rows in (due, results[1]) for row in rows]
+
+    async def _keep_due(self, now_us: int) -> None:
+        """After the clock was set back, what was due is due still and no lease lasts longer."""
+        before_us = self._watch.set_back_from(now_us)
+        if before_us is None:
+            return
+        log.warning("runs.clock_set_back", seconds=(before_us - now_us) // 1_000_000)
+        due = "SELECT id FROM run WHERE lease_owner IS NULL AND due_at > $1 AND due_at <= $2"
+        held = "SELECT id FROM run WHERE lease_until > $1"
+        lock = f"ORDER BY id {self._untouched}"
+        upto_us = now_us + self.lease_us
+        await self._database.write(
+            [
+                Statement(
+                    f"UPDATE run SET due_at = $1, hints = 0 WHERE id IN ({due} {lock})",
+                    (now_us, before_us),
+                ),
+                Statement(
+                    f"UPDATE run SET lease_until = $1 WHERE id IN ({held} {lock})", (upto_us,)
+                ),
+            ]
+        )
 
 
 def _order(row: Sequence[str]) -> OpenOrder:

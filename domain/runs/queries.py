@@ -12,6 +12,7 @@ from domain.access.scopes import Principal, Scope
 from domain.kernel.database import Database, placeholders
 from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page, PageRequest, paginate
+from domain.kernel.ports import Clock
 from domain.kernel.rows import fetch_rows
 from domain.runs.rows import RunRow, RunStepRow
 from domain.runs.state import RunStatus, StepKind
@@ -86,8 +87,9 @@ class RunPlace:
 class RunQueries:
     """What clients read of runs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     def _runs(self, principal: Principal) -> QuerySet[RunRow]:
         principal.needs(Scope.RUNS_READ)
@@ -295,24 +297,28 @@ class RunQueries:
         return {row[0]: tuple(ident for ident in row[1:] if ident is not None) for row in rows}
 
     async def queue_positions(self, principal: Principal, run_ids: Sequence[str]) -> dict[str, int]:
-        """Return how many runs are ahead of each that is queued.
+        """Return how many runs of the workspace are ahead of each that is queued.
 
-        Who waits for a conversation has a line of its own.
+        The line is that of `LeaseOffice.due`: those that are due, or will be before it, by priority
+        and moment. Who waits for a conversation has a line of its own.
         """
         principal.needs(Scope.RUNS_READ)
         if not run_ids:
             return {}
+        now = self._database.now_sql(2)
         # The expression keeps SQLite from reading every run of the workspace: few are due.
         sql = f"""
             WITH waiting AS (
-                SELECT id, priority FROM run
-                WHERE due_at IS NOT NULL AND status = 'QUEUED' AND workspace_id || '' = $1
+                SELECT id, priority, due_at, status FROM run
+                WHERE due_at IS NOT NULL AND lease_owner IS NULL AND workspace_id || '' = $1
             )
             SELECT mine.id, (
                 SELECT count(*) FROM waiting AS other
-                WHERE other.priority > mine.priority
-                    OR (other.priority = mine.priority AND other.id < mine.id)
-            ) FROM waiting AS mine WHERE mine.id IN ({placeholders(2, len(run_ids))})
+                WHERE (other.priority > mine.priority OR (other.priority = mine.priority
+                        AND (other.due_at, other.id) < (mine.due_at, mine.id)))
+                    AND (other.due_at <= mine.due_at OR other.due_at <= {now})
+            ) FROM waiting AS mine
+            WHERE mine.status = 'QUEUED' AND mine.id IN ({placeholders(3, len(run_ids))})
             UNION ALL
             SELECT mine.id, (
                 SELECT count(*) FROM run AS other
@@ -321,9 +327,10 @@ class RunQueries:
                     AND (other.line_at, other.id) < (mine.line_at, mine.id)
             ) FROM run AS mine
             WHERE mine.line_at IS NOT NULL AND mine.workspace_id || '' = $1
-                AND mine.id IN ({placeholders(2, len(run_ids))})
+                AND mine.id IN ({placeholders(3, len(run_ids))})
         """
-        rows = await self._database.fetch(sql, principal.workspace_id, *run_ids)
+        moment = self._clock.now_us()
+        rows = await self._database.fetch(sql, principal.workspace_id, moment, *run_ids)
         return {row[0]: row[1] for row in rows}
 
 

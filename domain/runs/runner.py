@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Self
 
 import structlog
@@ -12,7 +11,7 @@ from domain.kernel.background import start_detached
 from domain.kernel.errors import GobError, Unavailable
 from domain.kernel.ports import Clock, EventBus, Listener
 from domain.runs.engine import RunEngine
-from domain.runs.held import Held, Stop, is_last_try
+from domain.runs.held import Capacity, Held, Stop, is_last_try
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import Claimed, LeaseOffice, PastStep
 from domain.runs.orders import ORDERS_CHANNEL, OrderKind
@@ -23,18 +22,6 @@ from domain.runs.work import PauseWish, Work
 ORDERS_POLL_S = 1.0
 
 log = structlog.get_logger("domain.runs.runner")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """How many runs a process takes, and how its leases are kept (seconds)."""
-
-    runs: int = 32
-    inline: int = 32
-    renew_s: float = 2.0
-    give_up_s: float = 5.0
-    drain_s: float = 5.0
-    """Longest wait for tools at work when the process stops."""
 
 
 class Runner:
@@ -59,6 +46,9 @@ class Runner:
         self._taking: set[asyncio.Task[None]] = set()
         self._reserved = 0
         self._more = False
+        self._pull_task: asyncio.Task[None] | None = None
+        self._set_aside: dict[str, None] = {}
+        """Hinted while places are filled from the table, or for the last of them."""
         self._draining = False
         self._claims_fail = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,8 +101,11 @@ class Runner:
 
     def is_full(self) -> bool:
         """True when no more background runs are taken."""
+        return self._draining or self._free() <= 0
+
+    def _free(self) -> int:
         taken = sum(1 for held in self._held.values() if not held.inline) + len(self._claiming)
-        return self._draining or taken >= self._capacity.runs
+        return self._capacity.runs - taken
 
     def held(self, run_id: str) -> Held | None:
         """The run if it is at work here."""
@@ -121,26 +114,41 @@ class Runner:
     async def execute(self, run_id: str, *, urgent: bool = False) -> None:
         """Take a due run and start it; a full process leaves it due and looks again later.
 
-        An urgent run, such as one that only has to end, is taken in any case.
+        The last free place goes to the one that is most urgent of all that are due. A run that has
+        to be taken in any case, such as one that only has to end, is `urgent`.
         """
         held = self._held.get(run_id)
         if held is not None:
             # It may have been parked already, and what it waits for be what the hint is about.
             held.hinted = True
-        if held is not None or run_id in self._claiming:
+        if held is not None:
+            return
+        if run_id in self._claiming:
+            if self._pull_task is not None:
+                await asyncio.shield(self._pull_task)
             return
         if self._draining or (self.is_full() and not urgent):
             self._more = True
             return
+        if urgent or (self._free() > 1 and self._pull_task is None):
+            await self._begin(run_id)
+            return
+        self._set_aside[run_id] = None
+        await asyncio.shield(self._pull())
+
+    async def _begin(self, run_id: str) -> None:
         self._claiming.add(run_id)
         await self.carry_through(self._take(run_id))
 
     async def carry_through(self, take: Coroutine[Any, Any, None]) -> None:
         """Take a run to its end though the caller goes away: what is claimed must be held."""
-        task = start_detached(take, name="take-run")
+        await asyncio.shield(self._taken(take, "take-run"))
+
+    def _taken(self, take: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = start_detached(take, name=name)
         self._taking.add(task)
         task.add_done_callback(self._taking.discard)
-        await asyncio.shield(task)
+        return task
 
     async def _take(self, run_id: str) -> None:
         try:
@@ -253,9 +261,11 @@ class Runner:
             log.warning("run.interrupted", reason=error.message)
             await self._hand_back(work)
         finally:
+            was_full = self.is_full()
             self._held.pop(work.run_id, None)
             held.done.set()
-            self._more = self._more or is_last_try(work)
+            # While it was full, hints may have been spent by another process that was full too.
+            self._more = self._more or was_full or is_last_try(work)
             if work.is_due or (held.hinted and work.ending and not work.has_ended):
                 self._start(self.execute(work.run_id), "go-on")
             if self._more and not self.is_full():
@@ -279,24 +289,39 @@ class Runner:
         except GobError as error:
             log.warning("run.not_ended", reason=error.message)
 
-    def _pull(self) -> None:
-        self._more = False
-        self._start(self._take_due(), "take-due")
+    def _pull(self) -> asyncio.Task[None]:
+        """Fill free places from the table; hints that come meanwhile are set aside for it."""
+        if self._pull_task is None:
+            self._pull_task = self._taken(self._take_all(), "take-due")
+        return self._pull_task
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(start_detached(work, name=name))
 
-    async def _take_due(self) -> None:
-        """Fill free places from the table, since hints to a full process were spent."""
+    async def _take_all(self) -> None:
         try:
-            for run_id in await self._office.due(self._capacity.runs):
-                if self.is_full():
-                    self._more = True
-                    return
-                await self.execute(run_id)
+            while (self._more or self._set_aside) and not self.is_full():
+                await self._take_due()
+        finally:
+            self._pull_task = None
+            self._more = self._more or bool(self._set_aside)
+            self._set_aside.clear()
+
+    async def _take_due(self) -> None:
+        """Take the most urgent of those that are due, then those whose moment is just ahead."""
+        self._more, hinted, due = False, tuple(self._set_aside), list[str]()
+        self._set_aside.clear()
+        try:
+            due = await self._office.due(self._capacity.runs)
         except GobError as error:
             log.warning("runs.due_not_read", reason=error.message)
+        for run_id in dict.fromkeys((*due, *hinted)):
+            if self.is_full():
+                self._more = True
+                return
+            if run_id not in self._held and run_id not in self._claiming:
+                await self._begin(run_id)
 
     def _hear(self, message: bytes) -> None:
         kind, run_id, words = message.decode().split("\n", 2)

@@ -16,7 +16,7 @@ class RunWatching(RunQueries):
     """Streams of runs of the caller's workspace."""
 
     def __init__(self, parts: RunParts) -> None:
-        super().__init__(parts.database)
+        super().__init__(parts.database, parts.clock)
         self._parts = parts
 
     async def stream(

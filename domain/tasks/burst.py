@@ -31,7 +31,7 @@ LANES = 2
 _DUE = f"""
 SELECT id, schedule, next_run_at, starts_at, ends_at, jitter_seconds FROM task
 WHERE workspace_id = $1 AND wake_at <= $2 AND next_run_at <= $2 AND status = 'ACTIVE'
-    AND deleted_at IS NULL AND (next_run_at, id) > ($3, $4)
+    AND deleted_at IS NULL AND max_runs IS NULL AND (next_run_at, id) > ($3, $4)
     AND next_run_at >= $2 - {SECOND_US} * CASE WHEN grace_seconds > {LEAST_GRACE_S}
         THEN CAST(grace_seconds AS BIGINT) ELSE {LEAST_GRACE_S} END
     AND (pause_after_failures IS NULL OR consecutive_failures < pause_after_failures)

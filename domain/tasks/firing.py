@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from domain.kernel.clock_watch import ClockWatch
 from domain.kernel.database import Statement, Transaction, WriteRefusedError, placeholders
 from domain.kernel.errors import Unavailable
 from domain.kernel.rows import fetch_rows
@@ -17,9 +18,10 @@ from domain.tasks.burst import Burst
 from domain.tasks.commits import TaskCommits
 from domain.tasks.look import Found, Look, LookParts
 from domain.tasks.rows import OccurrenceRow, TaskRow
-from domain.tasks.starting import AGENT_COLUMNS, AgentNow
+from domain.tasks.settling import AT_ONCE
+from domain.tasks.starting import AGENT_COLUMNS, CONVERSATION_WAIT_US, AgentNow
 from domain.tasks.state import TaskChange, TaskStatus
-from domain.tasks.writes import LONGEST_REASON
+from domain.tasks.writes import LONGEST_REASON, SECOND_US
 
 BATCH = 100
 """Tasks of one look, a transaction of some milliseconds."""
@@ -40,6 +42,7 @@ class TaskFiring:
     def __init__(self, commits: TaskCommits, parts: LookParts) -> None:
         self._commits = commits
         self._parts = parts
+        self._watch = ClockWatch(commits.clock)
         self._burst = Burst(commits, parts.ids)
         self._database = commits.database
         self._clock = commits.clock
@@ -51,6 +54,10 @@ class TaskFiring:
         sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE wake_at IS NOT NULL)"
         found = await self._database.fetch(sql, self._clock.now_us())
         now_us, nearest = found[0]
+        before_us = self._watch.set_back_from(now_us)
+        if before_us is not None:
+            await self._look_again(now_us, before_us)
+            return 0.0
         if nearest is None:
             return IDLE_S
         if nearest > now_us:
@@ -62,6 +69,26 @@ class TaskFiring:
                 await self._claim_all(workspace_id)
             looked += await self._look_within(workspace_id)
         return 0.0 if looked else CONTENDED_S
+
+    async def _look_again(self, now_us: int, before_us: int) -> None:
+        """After the clock was set back, look at what was due; a needless look does nothing.
+
+        Due times of schedules, and ends of pauses, come when the clock shows them again.
+        """
+        log.warning("tasks.clock_set_back", seconds=(before_us - now_us) // SECOND_US)
+        upto_us = before_us + CONVERSATION_WAIT_US
+        waited = (
+            "UPDATE occurrence SET due_at = $1 WHERE status = 'QUEUED' AND due_at > $1"
+            " AND due_at <= $2"
+        )
+        looks = "UPDATE task SET wake_at = $3 WHERE wake_at > $1 AND wake_at <= $2"
+        # The tasks come first: whoever looks at one locks it before its occurrences.
+        await self._database.write(
+            [
+                Statement(looks, (now_us, upto_us, AT_ONCE)),
+                Statement(waited, (now_us, upto_us)),
+            ]
+        )
 
     async def _claim_all(self, workspace_id: str) -> None:
         try:

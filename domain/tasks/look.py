@@ -8,10 +8,20 @@ from domain.kernel.tracing import new_trace
 from domain.runs.orders import CancelOrder
 from domain.tasks import schedule
 from domain.tasks.commits import Batch
-from domain.tasks.plan import Fate, Line, Plan, capacity_of, jitter_us, plan_due, replaced_by
+from domain.tasks.plan import (
+    Fate,
+    Line,
+    Plan,
+    capacity_of,
+    jitter_us,
+    plan_due,
+    replaced_by,
+    starts_left,
+)
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AgentNow, RunStarter
 from domain.tasks.state import (
+    BY_SCHEDULE,
     OccurrenceStatus,
     OccurrenceTrigger,
     TaskChange,
@@ -70,10 +80,10 @@ class Look:
             if plan.replaces:
                 self._replace(plan)
             await self._place(plan)
-            task.next_run_at = plan.next_run_at
+            task.next_run_at = None if starts_left(task) == 0 else plan.next_run_at
             self._complete(is_endless=isinstance(due, schedule.Adhoc))
         self._pause_failing()
-        self._save(more=plan.more)
+        self._save(more=plan.more and task.next_run_at is not None)
 
     def _go_on(self) -> None:
         """End a pause whose time is over."""
@@ -148,6 +158,7 @@ class Look:
             if row.run_id is None:
                 row.status, row.reason = OccurrenceStatus.SKIPPED, reason
                 row.due_at, row.finished_at = None, self._batch.now_us
+                self._count(row, -1)
                 self._keep(row)
             else:
                 order = CancelOrder(
@@ -169,10 +180,17 @@ class Look:
             if row.id not in written:
                 continue
             self._open.append(row)
+            if row.finished_at is None:
+                self._count(row, 1)
             if fate.status is OccurrenceStatus.RUNNING:
                 await self._start(row, delay=row.trigger == OccurrenceTrigger.SCHEDULE)
                 self._batch.statements.append(update_occurrence(row))
             self._tell(TaskChange.OCCURRENCE, row.id)
+
+    def _count(self, row: OccurrenceRow, starts: int) -> None:
+        """Count what the schedule starts, against maxRuns; what waits counts already."""
+        if self._task.max_runs is not None and row.trigger in BY_SCHEDULE:
+            self._task.started_runs += starts
 
     def _row(self, fate: Fate) -> OccurrenceRow:
         starts = fate.status is OccurrenceStatus.RUNNING
@@ -199,7 +217,8 @@ class Look:
             task.consecutive_failures += 1
             return
         jitter = jitter_us(task.id, row.scheduled_for, task.jitter_seconds) if delay else 0
-        row.due_at = max(now_us, row.scheduled_for + jitter)
+        # What is due runs now, also when the clock was set back since.
+        row.due_at = max(now_us, row.scheduled_for + jitter) if jitter else now_us
         await self._parts.starter.start(
             task, row, self._batch, agent=self._agent, trace=new_trace()
         )
@@ -223,6 +242,7 @@ class Look:
             "next_run_at": task.next_run_at,
             "wake_at": self._wake_at(more=more),
             "consecutive_failures": task.consecutive_failures,
+            "started_runs": task.started_runs,
             "updated_at": self._batch.now_us if self._changed else task.updated_at,
         }
         self._batch.statements.append(update_task(task.id, values))

@@ -7,6 +7,7 @@ from hashlib import sha256
 from domain.kernel.moments import format_moment
 from domain.tasks.rows import TaskRow
 from domain.tasks.schedule import Schedule, due_times, next_due
+from domain.tasks.spec import RetryPolicy
 from domain.tasks.state import (
     ConversationMode,
     MissedRunPolicy,
@@ -53,17 +54,26 @@ class Line:
     running: int
     waiting: int
     replaces: bool = field(default=False, init=False)
+    placed: int = field(default=0, init=False)
+    """Due times that have started or wait by now."""
 
     @property
     def capacity(self) -> int:
         """Most runs at a time. A shared conversation holds one."""
         return capacity_of(self.task)
 
+    @property
+    def is_used_up(self) -> bool:
+        """True when the task has no start left (maxRuns)."""
+        left = starts_left(self.task)
+        return left is not None and self.placed >= left
+
     def place(self, time: int, trigger: OccurrenceTrigger, *, every: bool = False) -> Fate:
         """Say what becomes of a due time that should run; `every` of its kind is to run once."""
         status, reason = self._place(every=every)
         self.running += status is OccurrenceStatus.RUNNING
         self.waiting += status is OccurrenceStatus.QUEUED
+        self.placed += status is not OccurrenceStatus.SKIPPED
         return Fate(scheduled_for=time, trigger=trigger, status=status, reason=reason)
 
     def _place(self, *, every: bool) -> tuple[OccurrenceStatus, str | None]:
@@ -91,6 +101,11 @@ def capacity_of(task: TaskRow) -> int:
     return task.max_concurrency
 
 
+def starts_left(task: TaskRow) -> int | None:
+    """How often the schedule of a task may still start it; None for no bound."""
+    return None if task.max_runs is None else max(0, task.max_runs - task.started_runs)
+
+
 def first_due(
     schedule: Schedule, *, after_us: int, starts_at: int | None, ends_at: int | None
 ) -> int | None:
@@ -104,8 +119,27 @@ def jitter_us(task_id: str, scheduled_for: int, jitter_seconds: int) -> int:
     """Return the delay of a due time: the same whoever asks, spread evenly over tasks and times."""
     if not jitter_seconds:
         return 0
-    drawn = int.from_bytes(sha256(f"{task_id} {scheduled_for}".encode()).digest()[:8])
-    return drawn * jitter_seconds * SECOND_US >> 64
+    return _share(jitter_seconds * SECOND_US, f"{task_id} {scheduled_for}")
+
+
+def retry_wait_us(policy: RetryPolicy, occurrence_id: str, attempt: int) -> int:
+    """Return the wait after attempt number `attempt`, from 1, of an occurrence has failed.
+
+    What failed together does not come back together: the wait is spread over a quarter of its
+    back-off, upwards unless that would pass the longest wait, and never below the first one.
+    """
+    backoff_us = policy.backoff_s(attempt) * SECOND_US
+    longest_us = policy.max_backoff_seconds * SECOND_US
+    latest_us = min(backoff_us + backoff_us // 4, longest_us)
+    shortest_us = min(policy.backoff_seconds * SECOND_US, longest_us)
+    earliest_us = max(shortest_us, latest_us - backoff_us // 4)
+    return earliest_us + _share(latest_us - earliest_us, f"{occurrence_id} {attempt}")
+
+
+def _share(span_us: int, drawn_for: str) -> int:
+    """Return a part of a span: the same for the same words, spread evenly over different ones."""
+    drawn = int.from_bytes(sha256(drawn_for.encode()).digest()[:8])
+    return drawn * span_us >> 64
 
 
 def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan:
@@ -128,18 +162,34 @@ def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan
     missed = [time for time in times if time < missed_before]
     fresh = times[len(missed) :]
     fates = _missed(line, missed, now_us=now_us, is_last=not more and not fresh)
-    fates += _on_time(line, fresh)
+    if not line.is_used_up:
+        fates += _on_time(line, fresh)
+    if len(fates) < len(times):
+        # After the last start that is left nothing is due, unless it was there already.
+        following, more = times[len(fates)], True
     return Plan(fates=fates, next_run_at=following, more=more, replaces=line.replaces)
 
 
 def _missed(line: Line, times: Sequence[int], *, now_us: int, is_last: bool) -> list[Fate]:
     policy, catch_up = line.task.missed_run_policy, OccurrenceTrigger.CATCH_UP
     if policy == MissedRunPolicy.RUN_ALL:
-        return [line.place(time, catch_up, every=True) for time in times]
+        return _placed(line, times, catch_up, every=True)
     once = policy == MissedRunPolicy.RUN_ONCE and is_last
     lost = times[:-1] if once else times
     fates = [_lost(line.task, time, now_us) for time in lost]
-    return [*fates, *(line.place(time, catch_up) for time in times[len(lost) :])]
+    return [*fates, *_placed(line, times[len(lost) :], catch_up)]
+
+
+def _placed(
+    line: Line, times: Sequence[int], trigger: OccurrenceTrigger, *, every: bool = False
+) -> list[Fate]:
+    """Place due times in turn, until the starts of the task are used up."""
+    fates: list[Fate] = []
+    for time in times:
+        if line.is_used_up:
+            break
+        fates.append(line.place(time, trigger, every=every))
+    return fates
 
 
 def _lost(task: TaskRow, time: int, now_us: int) -> Fate:
@@ -161,7 +211,7 @@ def _on_time(line: Line, times: Sequence[int]) -> list[Fate]:
     if line.task.overlap_policy == OverlapPolicy.REPLACE:
         wanted = times[-1:]
         fates = [_replaced(time, by=times[-1]) for time in times[:-1]]
-    return [*fates, *(line.place(time, OccurrenceTrigger.SCHEDULE) for time in wanted)]
+    return [*fates, *_placed(line, wanted, OccurrenceTrigger.SCHEDULE)]
 
 
 def _replaced(time: int, *, by: int) -> Fate:

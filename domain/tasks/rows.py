@@ -11,6 +11,7 @@ class TaskRow(BaseRow):
     """Instruction that runs on demand, at given times or on a schedule.
 
     `schedule` is what `schedule.stored` gave; `retry` is a RetryPolicy in client names.
+    `started_runs` counts against `max_runs`; without one, nobody counts.
     """
 
     if TYPE_CHECKING:
@@ -35,12 +36,14 @@ class TaskRow(BaseRow):
         max_concurrency: int
         priority: int
         pause_after_failures: int | None
+        max_runs: int | None
         status: str
         pause_reason: str | None
         paused_until: int | None
         next_run_at: int | None
         wake_at: int | None
         consecutive_failures: int
+        started_runs: int
         version: int
         created_by: str
         updated_at: int
@@ -67,12 +70,14 @@ class TaskRow(BaseRow):
         max_concurrency = fields.IntField()
         priority = fields.IntField()
         pause_after_failures = fields.IntField(null=True)
+        max_runs = fields.IntField(null=True)
         status = fields.TextField()
         pause_reason = fields.TextField(null=True)
         paused_until = moment_field(null=True)
         next_run_at = moment_field(null=True)
         wake_at = moment_field(null=True)
         consecutive_failures = fields.IntField()
+        started_runs = fields.IntField()
         version = fields.IntField()
         created_by = fields.TextField()
         updated_at = moment_field()

@@ -26,6 +26,7 @@ from domain.tasks.settling import AT_ONCE
 from domain.tasks.spec import NewTask, TaskChanges, TaskSettings
 from domain.tasks.starting import AGENT_COLUMNS, AgentNow, RunStarter
 from domain.tasks.state import (
+    BY_SCHEDULE,
     ConversationMode,
     OccurrenceStatus,
     OccurrenceTrigger,
@@ -42,6 +43,12 @@ from domain.tasks.writes import (
 )
 
 DELETED = "The task was deleted."
+_TIMES = frozenset({"schedule", "starts_at", "ends_at"})
+_STARTED = f"""
+SELECT count(*) FROM occurrence
+WHERE task_id = $1 AND trigger IN ({", ".join(f"'{trigger}'" for trigger in BY_SCHEDULE)})
+    AND status NOT IN ('{OccurrenceStatus.SKIPPED}', '{OccurrenceStatus.MISSED}')
+"""
 OPEN = "task_id = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY id"
 
 
@@ -147,7 +154,7 @@ class TaskSaving:
         if not saved:
             return
         detail = {"changed": sorted(saved)}
-        saved |= self._times(batch, task, after, saved)
+        saved |= await self._times(batch, task, after, saved)
         if task.conversation_mode != after.conversation_mode:
             task.conversation_id = None
             if after.conversation_mode is ConversationMode.CONTINUE:
@@ -236,21 +243,25 @@ class TaskSaving:
         batch.statements.append(starting)
         return {"conversation_id": task.conversation_id}
 
-    @staticmethod
-    def _times(
-        batch: Batch, task: TaskRow, after: TaskSettings, saved: Mapping[str, Any]
+    async def _times(
+        self, batch: Batch, task: TaskRow, after: TaskSettings, saved: Mapping[str, Any]
     ) -> dict[str, Any]:
         """When a task is due after its schedule or its bounds have changed."""
-        if saved.keys().isdisjoint({"schedule", "starts_at", "ends_at"}):
+        if saved.keys().isdisjoint({*_TIMES, "max_runs"}):
             return {}
-        found = first_due(
-            after.schedule.schedule(),
-            after_us=batch.now_us,
-            starts_at=after.starts_at,
-            ends_at=after.ends_at,
-        )
-        ended = task.status == TaskStatus.COMPLETED
-        return {"next_run_at": found, **({"status": TaskStatus.ACTIVE} if ended else {})}
+        due, changed = after.schedule.schedule(), {"next_run_at": task.next_run_at}
+        if task.next_run_at is None or not saved.keys().isdisjoint(_TIMES):
+            changed["next_run_at"] = first_due(
+                due, after_us=batch.now_us, starts_at=after.starts_at, ends_at=after.ends_at
+            )
+        if after.max_runs is not None:
+            changed["started_runs"] = (await batch.tx.fetch(_STARTED, task.id))[0][0]
+            if changed["started_runs"] >= after.max_runs:
+                changed["next_run_at"] = None
+        goes_on = changed["next_run_at"] is not None or isinstance(due, Adhoc)
+        if goes_on and task.status == TaskStatus.COMPLETED:
+            return {**changed, "status": TaskStatus.ACTIVE}
+        return changed
 
     def _record(
         self,
@@ -280,7 +291,7 @@ def refuse_completed(task: TaskRow) -> None:
     """Raise Conflict for a task that has no due time left."""
     if task.status == TaskStatus.COMPLETED:
         raise Conflict(
-            "The task is completed; give it a new schedule with updateTask.",
+            "The task is completed; give it a new schedule, or a higher maxRuns, with updateTask.",
             path=["taskId"],
             conflicting=ObjectRef(kind="Task", id=task.id),
         )

@@ -13,10 +13,11 @@ from domain.kernel.tracing import TraceContext
 from domain.runs.endings import EndWrites, RunEnd
 from domain.runs.state import RunStatus
 from domain.runs.work import Work, dumps
+from domain.tasks.plan import retry_wait_us
 from domain.tasks.spec import RetryPolicy
 from domain.tasks.starting import TaskLink
 from domain.tasks.state import OccurrenceStatus, TaskChange
-from domain.tasks.writes import LONGEST_REASON, SECOND_US, told
+from domain.tasks.writes import LONGEST_REASON, told
 
 AT_ONCE = 0
 """A `wake_at` that is due by any clock."""
@@ -94,7 +95,7 @@ class OccurrenceEnding:
         )
         statements = self._settled(work, link, end, now_us)
         if again:
-            due_at = now_us + retry.backoff_s(link.attempt) * SECOND_US
+            due_at = now_us + retry_wait_us(retry, link.occurrence_id, link.attempt)
             statements = [*self._retried(work, link, end, now_us, due_at), statements[-1]]
         draft = self._told(work, link, now_us)
         return EndWrites(statements=statements, drafts=[draft], committed=self._wake)

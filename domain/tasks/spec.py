@@ -37,6 +37,7 @@ LONGEST_GRACE_S = 7 * 86_400
 LONGEST_DELAY_S = 86_400
 LONGEST_BACKOFF_S = 3600
 """Where nobody names the longest wait between attempts."""
+MOST_RUNS = 1_000_000
 TRANSIENT = (
     RunErrorCode.MODEL_RATE_LIMITED,
     RunErrorCode.MODEL_UNAVAILABLE,
@@ -84,7 +85,7 @@ class RetryPolicy(ClientModel):
         return given
 
     def backoff_s(self, attempt: int) -> int:
-        """Return the wait after attempt number `attempt`, from 1, has failed."""
+        """Return the back-off after attempt number `attempt`, from 1, has failed."""
         # 2^17 seconds are more than a day, the longest wait there is.
         return min(self.backoff_seconds * 2 ** min(attempt - 1, 17), self.max_backoff_seconds)
 
@@ -111,6 +112,7 @@ class TaskFields(ClientModel):
     max_concurrency: Annotated[Whole, Field(ge=1, le=32)] = 1
     priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     pause_after_failures: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    max_runs: Annotated[Whole, Field(ge=1, le=MOST_RUNS)] | None = None
     metadata: JsonObject = Field(default_factory=dict[str, Any])
 
     @field_validator("ends_at")

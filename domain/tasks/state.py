@@ -44,6 +44,10 @@ class OccurrenceTrigger(StrEnum):
     CATCH_UP = "CATCH_UP"
 
 
+BY_SCHEDULE = (OccurrenceTrigger.SCHEDULE, OccurrenceTrigger.CATCH_UP)
+"""What counts against the most runs of a task."""
+
+
 class OccurrenceStatus(StrEnum):
     """What became of a due time."""
 

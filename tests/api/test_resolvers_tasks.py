@@ -35,7 +35,7 @@ query ($id: ID!) { task(id: $id) {
   overlapPolicy missedRunPolicy graceSeconds timeoutSeconds jitterSeconds maxConcurrency
   priority nextRunAt nextOccurrences(count: 2)
   occurrences { nodes { id } } lastOccurrence { id }
-  consecutiveFailures pauseAfterFailures metadata version createdAt updatedAt
+  consecutiveFailures pauseAfterFailures maxRuns metadata version createdAt updatedAt
 } }
 """
 
@@ -67,6 +67,7 @@ async def test_a_task_has_all_fields_that_it_was_created_with(world: ApiWorld):
         "maxConcurrency": 2,
         "priority": 9,
         "pauseAfterFailures": 4,
+        "maxRuns": 12,
         "metadata": {"team": [1, None, "a"]},
     }
 
@@ -109,6 +110,7 @@ async def test_a_task_has_all_fields_that_it_was_created_with(world: ApiWorld):
         "lastOccurrence": None,
         "consecutiveFailures": 0,
         "pauseAfterFailures": 4,
+        "maxRuns": 12,
         "metadata": {"team": [1, None, "a"]},
         "version": 1,
         "createdAt": NOW,

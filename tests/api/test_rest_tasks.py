@@ -21,7 +21,7 @@ query ($id: ID!) { task(id: $id) {
              ... on CronSchedule { expression timezone } }
   startsAt endsAt retry { maxAttempts backoffSeconds maxBackoffSeconds retryOn } overlapPolicy
   missedRunPolicy graceSeconds timeoutSeconds jitterSeconds maxConcurrency priority nextRunAt
-  consecutiveFailures pauseAfterFailures metadata version createdAt updatedAt
+  consecutiveFailures pauseAfterFailures maxRuns metadata version createdAt updatedAt
 } }
 """
 KINDS = {"AdhocSchedule": "adhoc", "PlannedSchedule": "planned", "CronSchedule": "scheduled"}

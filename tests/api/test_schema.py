@@ -79,7 +79,12 @@ OF_THE_PRINTER = {
     "@oneOf description",
     "@oneOf directives",
 }
-ADDED = {"ModelCallStep.notices"}
+ADDED = {
+    "CreateTaskInput.maxRuns",
+    "ModelCallStep.notices",
+    "Task.maxRuns",
+    "UpdateTaskInput.maxRuns",
+}
 """Fields that the contract does not have, each with a decision record."""
 WHOLE = {
     "AdjustBehavior",

@@ -196,6 +196,8 @@ def test_a_schedule_that_cannot_be_names_its_field(given: dict[str, Any], path: 
         ({"priority": 10}, "priority"),
         ({"priority": "5"}, "priority"),
         ({"pauseAfterFailures": 0}, "pauseAfterFailures"),
+        ({"maxRuns": 0}, "maxRuns"),
+        ({"maxRuns": 1_000_001}, "maxRuns"),
         ({"retry": {"maxAttempts": 0}}, "retry.maxAttempts"),
         ({"retry": {"backoffSeconds": 86_401}}, "retry.backoffSeconds"),
         ({"retry": {"retryOn": ["BAD_LUCK"]}}, "retry.retryOn.0"),

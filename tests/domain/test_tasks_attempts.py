@@ -7,8 +7,10 @@ import pytest
 
 from domain.kernel.database import Database
 from domain.models.ports import ModelError, ModelErrorKind
+from domain.tasks.plan import retry_wait_us
+from domain.tasks.spec import RetryPolicy
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
-from tests.fakes import say
+from tests.fakes import Gate, say
 
 DOWN = ModelError(ModelErrorKind.UNAVAILABLE, "The model is away.")
 REFUSED = ModelError(ModelErrorKind.REFUSED, "No.")
@@ -31,13 +33,15 @@ async def test_a_failed_attempt_is_repeated_with_a_wait_that_doubles(world: Task
     for wait_s in (10, 20):
         await world.work_off()
         (occurrence,) = await world.occurrences(task.id)
-        assert (occurrence.status, occurrence.due_at) == ("QUEUED", began + wait_s * 1_000_000)
+        due_at = occurrence.due_at or 0
+        assert occurrence.status == "QUEUED"
+        assert wait_s * 1_000_000 <= due_at - began < wait_s * 1_250_000
         assert occurrence.reason == "MODEL_UNAVAILABLE: The model is away."
-        assert await world.move_to(began + wait_s * 1_000_000 - 1) > 0
+        assert await world.move_to(due_at - 1) > 0
         assert world.hinted() == []
-        await world.move_to(began + wait_s * 1_000_000)
+        await world.move_to(due_at)
         assert world.hinted() == [occurrence.run_id]
-        began += wait_s * 1_000_000
+        began = due_at
     await world.work_off()
 
     (occurrence,) = await world.occurrences(task.id)
@@ -52,6 +56,45 @@ async def test_a_failed_attempt_is_repeated_with_a_wait_that_doubles(world: Task
     assert {run.occurrence_id for run in runs} == {occurrence.id}
     assert runs[2].metadata == {"team": "ops"}
     assert (await world.task(task.id)).consecutive_failures == 0
+
+
+async def test_what_failed_together_comes_back_one_after_another(world: TaskWorld) -> None:
+    retry = {"maxAttempts": 2, "backoffSeconds": 40}
+    tasks = [await world.create(**ON_DEMAND, retry=retry) for _ in range(12)]
+    began = world.runs.clock.now_us()
+    world.runs.model.script(*([DOWN] for _ in tasks))
+
+    await world.work_off()
+
+    waits = [(await world.occurrences(task.id))[0].due_at or 0 for task in tasks]
+    assert len({(due_at - began) // 100_000 for due_at in waits}) > 6
+    assert all(40_000_000 <= due_at - began < 50_000_000 for due_at in waits)
+    assert waits == [(await world.attempts(task.id))[1].due_at for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("backoff", "longest", "attempt", "earliest", "latest"),
+    [
+        (30, 3600, 1, 30, 37.5),
+        (30, 3600, 3, 120, 150),
+        (30, 3600, 8, 2700, 3600),
+        (30, 3600, 20, 2700, 3600),
+        (60, 70, 1, 60, 70),
+        (60, 60, 1, 60, 60),
+        (60, 20, 5, 20, 20),
+        (0, 3600, 4, 0, 0),
+    ],
+)
+def test_the_spread_of_a_wait_keeps_to_the_shortest_and_the_longest(
+    backoff: int, longest: int, attempt: int, earliest: float, latest: float
+) -> None:
+    policy = RetryPolicy(backoff_seconds=backoff, max_backoff_seconds=longest)
+
+    waits = [retry_wait_us(policy, f"occurrence {n}", attempt) / 1e6 for n in range(400)]
+
+    assert earliest <= min(waits) <= earliest + (latest - earliest) / 50
+    assert latest - (latest - earliest) / 50 <= max(waits) <= latest
+    assert waits[0] == retry_wait_us(policy, "occurrence 0", attempt) / 1e6
 
 
 async def test_after_the_last_attempt_the_occurrence_has_failed(world: TaskWorld) -> None:
@@ -101,6 +144,45 @@ async def test_the_timeout_of_a_task_is_the_longest_time_of_its_runs(world: Task
 
     assert run.spec["limits"] == {"maxSeconds": 7}
     assert run.task_id == task.id
+
+
+async def test_each_attempt_has_the_whole_time_and_one_that_takes_longer_is_tried_again(
+    world: TaskWorld,
+) -> None:
+    retry = {"maxAttempts": 2, "backoffSeconds": 0}
+    task = await world.create(**ON_DEMAND, timeoutSeconds=7, retry=retry)
+    gate = Gate()
+    world.runs.model.script([gate], say("in time"))
+    (first,) = await world.attempts(task.id)
+    async with world.runs.process() as runner:
+        await runner.execute(first.id)
+        await gate.reached.wait()
+    world.runs.clock.move(8)
+
+    await world.work_off()
+    await world.tick()
+    await world.work_off()
+
+    runs = await world.attempts(task.id)
+    assert [run.status for run in runs] == ["TIMED_OUT", "SUCCEEDED"]
+    assert runs[1].spec["limits"] == {"maxSeconds": 7}
+    assert await world.statuses(task.id) == ["SUCCEEDED"]
+
+
+async def test_time_in_which_a_person_holds_an_attempt_is_not_its_own(world: TaskWorld) -> None:
+    task = await world.create(**ON_DEMAND, timeoutSeconds=7, retry={"maxAttempts": 2})
+    (run,) = await world.attempts(task.id)
+    await world.runs.service(None).pause(world.runs.principal, run.id, None)
+    await world.work_off()
+    assert (await world.runs.row(run.id)).status == "PAUSED"
+    world.runs.clock.move(3600)
+
+    await world.runs.service(None).resume(world.runs.principal, run.id)
+    world.runs.model.script(say("late, but in time"))
+    await world.work_off()
+
+    assert await world.statuses(task.id) == ["SUCCEEDED"]
+    assert len(await world.attempts(task.id)) == 1
 
 
 async def test_a_cancelled_run_that_never_started_settles_its_occurrence(world: TaskWorld) -> None:
