@@ -12,6 +12,7 @@ from domain.tasks.plan import Fate, Line, Plan, capacity_of, jitter_us, plan_due
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AgentNow, RunStarter
 from domain.tasks.state import (
+    ConversationMode,
     OccurrenceStatus,
     OccurrenceTrigger,
     TaskChange,
@@ -24,6 +25,8 @@ from domain.tasks.writes import (
 )
 
 SCHEDULER = "scheduler"
+BESIDE = (OccurrenceTrigger.MANUAL, OccurrenceTrigger.BACKFILL)
+"""Triggers whose runs go on beside the schedule, as if there were none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class Look:
                 self._replace(plan)
             await self._place(plan)
             task.next_run_at = plan.next_run_at
+        await self._start_backfill()
+        if task.status == TaskStatus.ACTIVE:
             self._complete(is_endless=isinstance(due, schedule.Adhoc))
         self._pause_failing()
         self._save(more=plan.more)
@@ -101,9 +106,8 @@ class Look:
         return [row for row in self._open if row.finished_at is None]
 
     def _in_line(self) -> list[OccurrenceRow]:
-        """Started or waiting, but for those that were started by hand beside the schedule."""
-        manual = OccurrenceTrigger.MANUAL
-        return [row for row in self._still_open() if row.trigger != manual]
+        """Started or waiting, but for those that go on beside the schedule."""
+        return [row for row in self._still_open() if row.trigger not in BESIDE]
 
     def _line(self) -> Line:
         rows = self._in_line()
@@ -124,6 +128,28 @@ class Look:
             if row.trigger == OccurrenceTrigger.MANUAL and self._may_start(row):
                 await self._start(row)
                 self._keep(row)
+
+    async def _start_backfill(self) -> None:
+        """Start past due times, oldest first and in a line of their own, after all others."""
+        task = self._task
+        rows = [row for row in self._still_open() if row.trigger == OccurrenceTrigger.BACKFILL]
+        waiting = [row for row in rows if row.run_id is None]
+        free = capacity_of(task) - (len(rows) - len(waiting))
+        for row in waiting if not self._is_wanted() else ():
+            self._pause_failing()
+            is_held = task.status == TaskStatus.PAUSED
+            if free <= 0 or is_held or not self._may_start(row):
+                return
+            await self._start(row)
+            self._keep(row)
+            free -= row.status != OccurrenceStatus.FAILED
+
+    def _is_wanted(self) -> bool:
+        """True when others wait for the conversation that a backfill would take from them."""
+        if self._task.conversation_mode != ConversationMode.CONTINUE:
+            return False
+        others = (row for row in self._still_open() if row.trigger != OccurrenceTrigger.BACKFILL)
+        return any(row.run_id is None for row in others)
 
     async def _let_go(self) -> None:
         """Start those next in line, oldest first."""

@@ -56,6 +56,10 @@ class OccurrenceStatus(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+OPEN = frozenset({OccurrenceStatus.QUEUED, OccurrenceStatus.RUNNING})
+"""What has not ended."""
+
+
 class TaskChange(StrEnum):
     """What a TaskUpdate event tells of."""
 
