@@ -145,11 +145,10 @@ class Look:
             free -= row.status != OccurrenceStatus.FAILED
 
     def _is_wanted(self) -> bool:
-        """True when others wait for the conversation that a backfill would take from them."""
-        if self._task.conversation_mode != ConversationMode.CONTINUE:
-            return False
-        others = (row for row in self._still_open() if row.trigger != OccurrenceTrigger.BACKFILL)
-        return any(row.run_id is None for row in others)
+        """True while others have the conversation that runs share, or wait for it."""
+        shares = self._task.conversation_mode == ConversationMode.CONTINUE
+        backfill = OccurrenceTrigger.BACKFILL
+        return shares and any(row.trigger != backfill for row in self._still_open())
 
     async def _let_go(self) -> None:
         """Start those next in line, oldest first."""
