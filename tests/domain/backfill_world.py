@@ -5,6 +5,8 @@ from typing import Any
 from domain.tasks.backfill import Backfilled
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld
 
+TABLES = ("task", "occurrence", "run", "event", "audit", "idempotency")
+
 
 def minutes(first: int, last: int) -> list[int]:
     """Full minutes, counted from the first one that lies ahead when the world begins."""
@@ -17,6 +19,6 @@ async def backfill(world: TaskWorld, task_id: str, **given: Any) -> Backfilled:
     return await world.service.backfill(world.runs.principal, {"taskId": task_id, **values})
 
 
-async def rows_of(world: TaskWorld, table: str) -> list[Any]:
-    """Every row of a table, to see that nothing has changed."""
-    return await world.runs.database.fetch(f"SELECT * FROM {table}")
+async def kept(world: TaskWorld) -> list[list[Any]]:
+    """Everything that a backfill could change, to see that it has not."""
+    return [await world.runs.database.fetch(f"SELECT * FROM {table}") for table in TABLES]
