@@ -103,6 +103,20 @@ async def test_a_key_is_one_backfill_through_both_doors(world: RestWorld):
     ]
 
 
+@pytest.mark.parametrize("key", [5, "", "x" * 201], ids=["number", "empty", "long"])
+async def test_a_bad_key_in_the_body_is_refused_beside_a_good_one(world: RestWorld, key: object):
+    task_id = await made(world)
+    body = {"span": SPAN, "dryRun": False, "idempotencyKey": key}
+
+    response = await world.client.post(
+        path_of(task_id), json=body, headers={"idempotency-key": "k"}
+    )
+
+    where = fields_of(problem_of(response, 422, "VALIDATION_FAILED"))[0][:2]
+    assert where == ("body", "idempotencyKey")
+    assert (await asked(world, task_id))["times"] == TIMES
+
+
 @pytest.mark.parametrize(
     ("body", "where"),
     [
