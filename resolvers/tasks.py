@@ -35,6 +35,7 @@ from schema.events import Heartbeat
 from schema.ids import Kind, decode_id, encode_id
 from schema.inputs import values_of
 from schema.occurrences import (
+    BackfillTaskSuccess,
     Occurrence,
     OccurrenceConnection,
     OccurrenceFilter,
@@ -46,6 +47,7 @@ from schema.schedule_previews import SchedulePreview
 from schema.schedules import ScheduleInput
 from schema.task_events import TaskStreamItem, TaskUpdate
 from schema.task_inputs import (
+    BackfillTaskInput,
     CreateTaskInput,
     DeleteTaskInput,
     PauseTaskInput,
@@ -84,6 +86,10 @@ RunTaskNowResult: TypeAlias = Annotated[
     | QuotaExceeded
     | ProviderUnavailable,
     strawberry.union("RunTaskNowResult", description="Outcome of runTaskNow."),
+]
+BackfillTaskResult: TypeAlias = Annotated[
+    BackfillTaskSuccess | ValidationFailed | NotFound | Conflict | Forbidden | QuotaExceeded,
+    strawberry.union("BackfillTaskResult", description="Outcome of backfillTask."),
 ]
 DeleteTaskResult: TypeAlias = Annotated[
     DeleteSuccess | NotFound | Conflict | Forbidden,
@@ -268,6 +274,23 @@ class TasksMutation:
         started = await service.run_now(principal, values_of(given))
         occurrence = Occurrence.of(started.row)
         return RunTaskNowSuccess(occurrence=occurrence, replayed=started.replayed)
+
+    @strawberry.mutation(
+        description="Runs a task for past due times, or lists them.",
+        directives=needs(Scope.TASKS_WRITE),
+    )
+    @answers
+    async def backfill_task(
+        self,
+        info: Info,
+        given: Annotated[
+            BackfillTaskInput,
+            strawberry.argument(name="input", description="What to act on, and how."),
+        ],
+    ) -> BackfillTaskResult:
+        """List the times, or have them run."""
+        service, principal = info.context.services.tasks, info.context.principal
+        return BackfillTaskSuccess.of(await service.backfill(principal, values_of(given)))
 
     @strawberry.mutation(
         description=("Deletes a task, cancelling its run at work; its history and runs are kept."),

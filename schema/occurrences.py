@@ -8,6 +8,7 @@ from strawberry import ID, UNSET, Private, field
 
 from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page
+from domain.tasks.backfill import Backfilled
 from domain.tasks.rows import OccurrenceRow
 from schema.context import Info
 from schema.declare import api_enum, api_input, api_type
@@ -132,3 +133,21 @@ class RunTaskNowSuccess:
     replayed: bool = field(
         description="True when the idempotency key was used before and nothing new was started."
     )
+
+
+@api_type
+class BackfillTaskSuccess:
+    """Past due times that run or would run."""
+
+    times: list[Moment] = field(description="The times.")
+    occurrences: list[Occurrence] = field(description="Occurrences started; empty after a dry run.")
+    dry_run: bool = field(description="True when nothing was started.")
+
+    @classmethod
+    def of(cls, done: Backfilled) -> Self:
+        """Show what was started, or would be."""
+        return cls(
+            times=[Moment(time) for time in done.times],
+            occurrences=[Occurrence.of(row) for row in done.rows],
+            dry_run=done.dry_run,
+        )

@@ -223,6 +223,21 @@ class RunTaskNowInput:
 
 
 @api_input
+class BackfillTaskInput:
+    """Request to run a task for past due times."""
+
+    task_id: ID = field(description="The task.", metadata=refers_to(Kind.TASK))
+    span: TimeRange = field(description="The span; times that already ran are left out.")
+    dry_run: bool = field(description="True only lists the times.", default=True)
+    idempotency_key: str | None = field(
+        description=(
+            "Key of the client's choice; a repeat within 24 hours returns the first outcome."
+        ),
+        default=UNSET,
+    )
+
+
+@api_input
 class DeleteTaskInput:
     """Object that deleteTask acts on."""
 

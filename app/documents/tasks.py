@@ -17,6 +17,7 @@ from app.documents.pages import PageDocument, PageInfo
 from domain.kernel.paging import Page
 from domain.runs.state import RunErrorCode
 from domain.tasks import schedule, spec
+from domain.tasks.backfill import Backfilled
 from domain.tasks.cron import ScheduleError
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.state import (
@@ -192,4 +193,21 @@ class Occurrence(Document):
             status=OccurrenceStatus(row.status),
             reason=row.reason,
             run=reference(Kind.RUN, row.run_id),
+        )
+
+
+class BackfillTaskSuccess(Document):
+    """Past due times, and their occurrences."""
+
+    times: list[MomentText]
+    occurrences: list[Occurrence]
+    dry_run: bool
+
+    @classmethod
+    def of(cls, done: Backfilled) -> Self:
+        """Show what was started, or would be."""
+        return cls(
+            times=[format_moment(time) for time in done.times],
+            occurrences=[Occurrence.of(row) for row in done.rows],
+            dry_run=done.dry_run,
         )

@@ -12,11 +12,19 @@ from app.middleware.responses import header
 from app.rest.endpoints import Body
 from app.rest.failures import Refused, body_refused, refused
 from domain.kernel.errors import ValidationFailed
+from domain.kernel.idempotency import IdempotencyKey
 from domain.kernel.moments import parse_moment
+from domain.kernel.validation import ClientModel, validated
 from schema.ids import Kind, decode_id
 
 _KEY = b"idempotency-key"
 _KEY_FIELD = "idempotencyKey"
+
+
+class Keyed(ClientModel):
+    """What a body may say of its key."""
+
+    idempotency_key: IdempotencyKey | None = None
 
 
 class ClientGone(Exception):
@@ -42,13 +50,20 @@ async def read_values(scope: Scope, receive: Receive, body: Body) -> dict[str, A
 
 
 def add_key(scope: Scope, values: dict[str, Any]) -> None:
-    """Take the idempotency key of the header, which wins over one in the body."""
+    """Take the idempotency key of the header, which wins over a good one in the body.
+
+    Raises ValidationFailed for the header, Refused for the body.
+    """
     sent = header(scope, _KEY)
     if sent is None:
         return
     key = sent.strip()
     if not (key.isascii() and key.isprintable()):
         raise ValidationFailed.of(_KEY_FIELD, "Use printable ASCII in this header.")
+    try:
+        validated(Keyed, {_KEY_FIELD: values.get(_KEY_FIELD)})
+    except ValidationFailed as error:
+        raise body_refused(error.problems[0].message, path=[_KEY_FIELD]) from None
     values[_KEY_FIELD] = key
 
 

@@ -18,6 +18,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "AdhocSpec": "AdhocScheduleInput",
     "Adjustment": "AdjustBehaviorInput",
     "AgentChoice": "AgentRef",
+    "BackfillWish": "BackfillTaskInput",
     "RunNowBody": "RunTaskNowInput",
     "SaveSpec": "SaveMemoryInput",
     "ScheduleSpec": "ScheduleInput",

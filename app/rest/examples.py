@@ -268,3 +268,25 @@ OCCURRENCE: Json = {
     "run": {"id": RUN["id"]},
 }
 OCCURRENCE_ENDED: Json = {**OCCURRENCE, "status": "SUCCEEDED"}
+BACKFILL_TASK: Json = {
+    "span": {"since": "2026-11-21T00:00:00Z", "until": "2026-11-22T00:00:00Z"},
+    "dryRun": False,
+}
+BACKFILL_LISTED: Json = {
+    "times": ["2026-11-21T09:30:00.000Z"],
+    "occurrences": [],
+    "dryRun": True,
+}
+BACKFILL_STARTED: Json = {
+    "times": ["2026-11-21T09:30:00.000Z"],
+    "occurrences": [
+        {
+            **OCCURRENCE,
+            "trigger": "BACKFILL",
+            "scheduledFor": "2026-11-21T09:30:00.000Z",
+            "status": "QUEUED",
+            "run": None,
+        }
+    ],
+    "dryRun": False,
+}

@@ -10,6 +10,7 @@ from app.documents.tasks import Occurrence, Task, TaskPage
 from app.middleware.responses import HeaderList
 from app.rest import examples
 from app.rest.answers import Answer, Outcome, next_page, path_to, replayed_header
+from app.rest.backfill import BACKFILL
 from app.rest.calls import Call
 from app.rest.endpoints import KEYED, Body, Endpoint, Example, Success
 from app.rest.queries import After, PageSize, Query, of_kind
@@ -23,10 +24,9 @@ from domain.tasks.queries import TaskFilter, TaskOrder
 from domain.tasks.rows import TaskRow
 from domain.tasks.schedule import ScheduleKind
 from domain.tasks.spec import NewTask
-from domain.tasks.state import OccurrenceStatus, TaskStatus
+from domain.tasks.state import OPEN, TaskStatus
 from schema.ids import Kind, decode_id, encode_id
 
-OPEN = frozenset({OccurrenceStatus.QUEUED, OccurrenceStatus.RUNNING})
 TASK_LINKS = ("task", "deleteTask", "runTaskNow")
 
 
@@ -248,4 +248,4 @@ RUN = Endpoint(
     problems=[409],
 )
 
-TASK_ENDPOINTS: Sequence[Endpoint] = (CREATE, LIST, READ, DELETE, RUN)
+TASK_ENDPOINTS: Sequence[Endpoint] = (CREATE, LIST, READ, DELETE, RUN, BACKFILL)

@@ -22,6 +22,7 @@ from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AgentNow, RunStarter
 from domain.tasks.state import (
     BY_SCHEDULE,
+    ConversationMode,
     OccurrenceStatus,
     OccurrenceTrigger,
     TaskChange,
@@ -34,6 +35,8 @@ from domain.tasks.writes import (
 )
 
 SCHEDULER = "scheduler"
+BESIDE = (OccurrenceTrigger.MANUAL, OccurrenceTrigger.BACKFILL)
+"""Triggers whose runs go on beside the schedule, as if there were none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class Look:
                 self._replace(plan)
             await self._place(plan)
             task.next_run_at = None if starts_left(task) == 0 else plan.next_run_at
+        await self._start_backfill()
+        if task.status == TaskStatus.ACTIVE:
             self._complete(is_endless=isinstance(due, schedule.Adhoc))
         self._pause_failing()
         self._save(more=plan.more and task.next_run_at is not None)
@@ -111,9 +116,8 @@ class Look:
         return [row for row in self._open if row.finished_at is None]
 
     def _in_line(self) -> list[OccurrenceRow]:
-        """Started or waiting, but for those that were started by hand beside the schedule."""
-        manual = OccurrenceTrigger.MANUAL
-        return [row for row in self._still_open() if row.trigger != manual]
+        """Started or waiting, but for those that go on beside the schedule."""
+        return [row for row in self._still_open() if row.trigger not in BESIDE]
 
     def _line(self) -> Line:
         rows = self._in_line()
@@ -134,6 +138,27 @@ class Look:
             if row.trigger == OccurrenceTrigger.MANUAL and self._may_start(row):
                 await self._start(row)
                 self._keep(row)
+
+    async def _start_backfill(self) -> None:
+        """Start past due times, oldest first and in a line of their own, after all others."""
+        task = self._task
+        rows = [row for row in self._still_open() if row.trigger == OccurrenceTrigger.BACKFILL]
+        waiting = [row for row in rows if row.run_id is None]
+        free = capacity_of(task) - (len(rows) - len(waiting))
+        for row in waiting if not self._is_wanted() else ():
+            self._pause_failing()
+            is_held = task.status == TaskStatus.PAUSED
+            if free <= 0 or is_held or not self._may_start(row):
+                return
+            await self._start(row)
+            self._keep(row)
+            free -= row.status != OccurrenceStatus.FAILED
+
+    def _is_wanted(self) -> bool:
+        """True while others have the conversation that runs share, or wait for it."""
+        shares = self._task.conversation_mode == ConversationMode.CONTINUE
+        backfill = OccurrenceTrigger.BACKFILL
+        return shares and any(row.trigger != backfill for row in self._still_open())
 
     async def _let_go(self) -> None:
         """Start those next in line, oldest first."""

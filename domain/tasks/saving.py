@@ -38,7 +38,6 @@ from domain.tasks.writes import (
     insert_occurrences,
     insert_task,
     settings_of,
-    update_occurrence,
     update_task,
 )
 
@@ -50,6 +49,10 @@ WHERE task_id = $1 AND trigger IN ({", ".join(f"'{trigger}'" for trigger in BY_S
     AND status NOT IN ('{OccurrenceStatus.SKIPPED}', '{OccurrenceStatus.MISSED}')
 """
 OPEN = "task_id = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY id"
+_SKIP_WAITING = """
+UPDATE occurrence SET status = 'SKIPPED', reason = $2, due_at = NULL, finished_at = $3
+WHERE task_id = $1 AND status = 'QUEUED' AND run_id IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +220,8 @@ class TaskSaving:
         """Delete a task: what waits is skipped, what is at work is told to stop."""
         values = {"deleted_at": batch.now_us, "updated_at": batch.now_us, "wake_at": None}
         batch.statements.append(update_task(task.id, values))
+        skipping = Statement(_SKIP_WAITING, (task.id, DELETED, batch.now_us))
+        batch.statements.append(skipping)
         for row in await fetch_rows(batch.tx, OccurrenceRow, OPEN, task.id):
             self._stop(principal, batch, row)
         self._record(principal, batch, task.id, "task.deleted", detail={"name": task.name})
@@ -224,9 +229,6 @@ class TaskSaving:
 
     def _stop(self, principal: Principal, batch: Batch, row: OccurrenceRow) -> None:
         if row.run_id is None:
-            row.status, row.reason = OccurrenceStatus.SKIPPED, DELETED
-            row.due_at, row.finished_at = None, batch.now_us
-            batch.statements.append(update_occurrence(row))
             trace_id = principal.trace.trace_id
             batch.tell(TaskChange.OCCURRENCE, row.task_id, occurrence_id=row.id, trace_id=trace_id)
         else:

@@ -14,6 +14,7 @@ from domain.kernel.database import Statement, WriteRefusedError
 from domain.kernel.errors import NotFound
 from domain.kernel.idempotency import IdempotencyKeys, digest_of
 from domain.kernel.rows import fetch_rows
+from domain.tasks.backfill import Backfilled, BackfillSpec, TaskBackfill
 from domain.tasks.commits import TaskCommits
 from domain.tasks.queries import OccurrenceFilter, TaskFilter, TaskOrder, TaskQueries
 from domain.tasks.rows import OccurrenceRow, TaskRow
@@ -62,6 +63,7 @@ class TaskService(TaskQueries):
         self._saving = saving
         self._idempotency = idempotency
         self._feed = feed
+        self._backfill = TaskBackfill(commits, saving, idempotency)
 
     async def create(
         self,
@@ -178,6 +180,16 @@ class TaskService(TaskQueries):
         if spec.wait_seconds:
             await self._wait_end(principal, occurrence_id, spec.wait_seconds)
         return StartedNow(row=await self._occurrence(occurrence_id), replayed=replayed)
+
+    async def backfill(self, principal: Principal, values: Mapping[str, Any]) -> Backfilled:
+        """Run a task for past due times that nobody has run; a dry run only lists them.
+
+        Raises ValidationFailed, NotFound, Conflict and QuotaExceeded.
+        """
+        principal.needs(Scope.TASKS_WRITE)
+        spec = BackfillSpec.of(values, now_us=self._commits.clock.now_us())
+        act = self._backfill.look if spec.dry_run else self._backfill.start
+        return await act(principal, spec)
 
     async def delete(self, principal: Principal, task_id: str) -> str:
         """Delete a task and cancel its runs at work; history and runs are kept.

@@ -60,6 +60,10 @@ class OccurrenceStatus(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+OPEN = frozenset({OccurrenceStatus.QUEUED, OccurrenceStatus.RUNNING})
+"""What has not ended."""
+
+
 class TaskChange(StrEnum):
     """What a TaskUpdate event tells of."""
 

@@ -43,6 +43,8 @@ CHOSEN: Mapping[str, Any] = {
     "CreateTaskInput.instruction": '{"tokens": 1}',
     "UpdateTaskInput.name": "Changed by the walk",
     "RunTaskNowInput.waitSeconds": 10,
+    "BackfillTaskInput.span": {"since": "2000-01-01T00:00:00Z"},
+    "BackfillTaskInput.dryRun": False,
     "UpdateConversationInput.title": "Changed by the walk",
 }
 """Values of fields `Type.field` and of whole inputs `Type`; optional ones named here are sent."""

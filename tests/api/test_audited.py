@@ -105,11 +105,13 @@ DEEDS = (
     Deed(mutation="pauseTask", action="task.paused", target="Task"),
     Deed(mutation="resumeTask", action="task.resumed", target="Task"),
     Deed(mutation="runTaskNow", action="task.started", target="Task"),
+    Deed(mutation="backfillTask", action="task.backfilled", target="Task"),
     Deed(mutation="deleteTask", action="task.deleted", target="Task", is_gone=True),
     Deed(mutation="createApiKey", action="key.created", target="ApiKey"),
     Deed(mutation="revokeApiKey", action="key.revoked", target="ApiKey"),
 )
 REPEATS_CHANGE_NOTHING = (
+    "backfillTask",
     "activateBehaviorProfile",
     "pauseRun",
     "resumeRun",

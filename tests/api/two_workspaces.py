@@ -295,7 +295,7 @@ async def _fill_tasks(house: House, workspace: Workspace) -> None:
             "name": marker,
             "agent": {"slug": workspace.slug},
             "instruction": orjson.dumps({"text": marker, "tokens": 1}).decode(),
-            "schedule": {"adhoc": {}},
+            "schedule": {"planned": {"times": ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"]}},
             "metadata": {"is": marker},
         },
     )
