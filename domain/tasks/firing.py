@@ -31,6 +31,9 @@ CONTENDED_S = 0.1
 """Wait while another process deals with what is due."""
 
 
+DUE_ONES = "wake_at IS NOT NULL AND deleted_at IS NULL"
+"""Which tasks are looked at: a row that says both could not be saved, and stay due for ever."""
+
 log = structlog.get_logger("domain.tasks.firing")
 
 
@@ -48,14 +51,17 @@ class TaskFiring:
 
     async def fire_due(self) -> float:
         """Look at the tasks that are due; return the seconds after which to come again."""
-        sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE wake_at IS NOT NULL)"
+        sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE {DUE_ONES})"
         found = await self._database.fetch(sql, self._clock.now_us())
         now_us, nearest = found[0]
         if nearest is None:
             return IDLE_S
         if nearest > now_us:
             return min((nearest - now_us) / 1_000_000, IDLE_S)
-        sql = "SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 GROUP BY workspace_id"
+        sql = (
+            f"SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 AND {DUE_ONES}"
+            " GROUP BY workspace_id"
+        )
         looked = 0
         for workspace_id, due in await self._database.fetch(sql, now_us):
             if due > BATCH:
@@ -75,7 +81,7 @@ class TaskFiring:
         """Look at due tasks of one workspace; a fault in one of them does not stop the others."""
         sql = (
             f"SELECT id FROM task WHERE workspace_id = $2 AND wake_at <= {self._now}"
-            f" ORDER BY priority DESC, wake_at, id LIMIT {MOST_LOOKS}"
+            f" AND {DUE_ONES} ORDER BY priority DESC, wake_at, id LIMIT {MOST_LOOKS}"
         )
         found = await self._database.fetch(sql, self._clock.now_us(), workspace_id)
         ids = [row[0] for row in found]
@@ -110,7 +116,7 @@ class TaskFiring:
         async with self._commits.batch(workspace_id) as batch:
             condition = (
                 f"workspace_id = $1 AND wake_at <= $2 AND id IN ({placeholders(3, len(task_ids))})"
-                f" ORDER BY priority DESC, wake_at, id {self._skip}"
+                f" AND {DUE_ONES} ORDER BY priority DESC, wake_at, id {self._skip}"
             )
             values = (workspace_id, batch.now_us, *task_ids)
             rows = await fetch_rows(batch.tx, TaskRow, condition, *values)
