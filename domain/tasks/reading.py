@@ -32,6 +32,8 @@ UNREADABLE = "The task cannot be read: "
 LONGEST_REASON = 1000
 LARGEST_COUNT = 2**31 - 2
 """The largest that still can be raised by one on PostgreSQL."""
+STEP_BACK_US = 86_400_000_000
+"""How far a clock may go back after a task is made, for its due time to be understood."""
 NOBODY = str(UUID(int=0))
 """Stands for an id that is none."""
 
@@ -252,10 +254,15 @@ def _moment_faults(row: TaskRow) -> list[Fault]:
         for name in ("starts_at", "ends_at", "next_run_at", "created_at", "updated_at")
         if (value := getattr(row, name)) is not None and not _is_moment(value)
     ]
-    starts_at, ends_at = row.starts_at, row.ends_at
-    if found or starts_at is None or ends_at is None or starts_at < ends_at:
+    if found:
         return found
-    return [Fault(column="ends_at", message="It is not after startsAt.", cure="endsAt")]
+    starts_at, ends_at, next_run_at = row.starts_at, row.ends_at, row.next_run_at
+    if starts_at is not None and ends_at is not None and starts_at >= ends_at:
+        found.append(Fault(column="ends_at", message="It is not after startsAt.", cure="endsAt"))
+    if next_run_at is not None and next_run_at < row.created_at - STEP_BACK_US:
+        message = "It lies before the task was created."
+        found.append(Fault(column="next_run_at", message=message, cure="schedule"))
+    return found
 
 
 def _state_faults(row: TaskRow) -> list[Fault]:

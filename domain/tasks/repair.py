@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from domain.kernel.moments import EARLIEST_US
 from domain.runs.work import dumps
 from domain.tasks.reading import (
     UNREADABLE,
@@ -71,7 +72,10 @@ class Repair:
         if not self.faults and not (is_paused and is_marked):
             return {}
         columns = {fault.column for fault in self.faults}
-        found: dict[str, Any] = {"created_at": now_us} if "created_at" in columns else {}
+        is_out_of_time = not columns.isdisjoint({"created_at", "next_run_at"})
+        found: dict[str, Any] = {}
+        if is_out_of_time and not EARLIEST_US <= self.row.created_at <= now_us:
+            found["created_at"] = now_us
         if "consecutive_failures" in columns:
             found["consecutive_failures"] = 0
         if not is_paused or is_marked:
