@@ -52,7 +52,7 @@ class Repair:
     def changed(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns that differ from the row; those with a fault always do."""
         before = columns_of(self.settings, self.row.agent_id)
-        before |= {name: getattr(self.row, name) for name in _TEXTS}
+        before |= {name: getattr(self.row, name) for name in (*_TEXTS, "schedule_kind")}
         before |= {name: dumps(getattr(self.row, name)) for name in (*_WHOLE, "schedule")}
         for fault in self.faults:
             before.pop(fault.column, None)

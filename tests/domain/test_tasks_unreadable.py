@@ -29,7 +29,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "schedule-zone": ({"schedule": ZONE}, "schedule: No time zone is called 'Mars/Base'; ", {}),
     "schedule-cron": ({"schedule": CRON}, "schedule: Give five fields, ", {}),
     "schedule-times": ({"schedule": NO_TIMES}, "schedule: {'kind': 'PLANNED', 'times': []} ", {}),
-    "schedule-kind": ({"schedule_kind": "ADHOC"}, "schedule: It is SCHEDULED, and is ", {}),
+    "schedule-kind": ({"schedule_kind": "X"}, "schedule: 'X' is no kind of schedule.", {}),
     "inputs": ({"inputs": "[1"}, "inputs: '[1' is no JSON.", {"inputs": {"a": 1}}),
     "inputs-deep": (
         {"inputs": '{"a": ' + "[" * 300 + "]" * 300 + "}"},
