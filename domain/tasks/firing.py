@@ -16,10 +16,10 @@ from domain.kernel.tracing import new_trace
 from domain.tasks.burst import Burst
 from domain.tasks.commits import TaskCommits
 from domain.tasks.look import Found, Look, LookParts
+from domain.tasks.reading import UNREADABLE
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AGENT_COLUMNS, AgentNow
 from domain.tasks.state import TaskChange, TaskStatus
-from domain.tasks.writes import LONGEST_REASON
 
 BATCH = 100
 """Tasks of one look, a transaction of some milliseconds."""
@@ -134,7 +134,8 @@ class TaskFiring:
     async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> None:
         """Pause a task that cannot be looked at, with the reason, so that nothing else notices."""
         now_us = self._clock.now_us()
-        reason = f"The task cannot be read: {type(error).__name__}: {error}"[:LONGEST_REASON]
+        trouble = f"an error of the server, {type(error).__name__}, which its log tells in full."
+        reason = f"{UNREADABLE}{trouble} Resume it when that is mended."
         sql = (
             "UPDATE task SET status = $3, pause_reason = $4, paused_until = NULL, wake_at = NULL,"
             " updated_at = $5 WHERE id = $1 AND workspace_id = $2"

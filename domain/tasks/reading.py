@@ -88,11 +88,16 @@ def reason_of(faults: Sequence[Fault]) -> str:
     return f"{UNREADABLE}{told}"[: LONGEST_REASON - len(ending)] + ending
 
 
+def is_marked(row: TaskRow) -> bool:
+    """True for a task that is held since it could not be read."""
+    return row.status == TaskStatus.PAUSED and (row.pause_reason or "").startswith(UNREADABLE)
+
+
 def held_by(row: TaskRow, faults: Sequence[Fault], now_us: int) -> dict[str, Any]:
     """Return the columns that mark a task with faults; none when it is held already."""
-    reason, kept = reason_of(faults), row.pause_reason or ""
-    is_marked = not kept.startswith(UNREADABLE) or kept == reason
-    if row.status == TaskStatus.PAUSED and is_marked:
+    reason = reason_of(faults)
+    # Whoever holds it has the say on why.
+    if row.status == TaskStatus.PAUSED and not (is_marked(row) and row.pause_reason != reason):
         return {}
     return {
         "status": TaskStatus.PAUSED,

@@ -11,9 +11,9 @@ from pydantic.alias_generators import to_camel
 from domain.kernel.moments import EARLIEST_US
 from domain.runs.work import dumps
 from domain.tasks.reading import (
-    UNREADABLE,
     Fault,
     faults_of,
+    is_marked,
     refuse_unreadable,
     task_as_shown,
 )
@@ -67,9 +67,8 @@ class Repair:
 
     def mended(self, now_us: int) -> dict[str, Any]:
         """Return what else is put right: a task that was held for its faults goes on."""
-        is_marked = (self.row.pause_reason or "").startswith(UNREADABLE)
-        is_paused = self.row.status == TaskStatus.PAUSED
-        if not self.faults and not (is_paused and is_marked):
+        is_held = is_marked(self.row)
+        if not self.faults and not is_held:
             return {}
         columns = {fault.column for fault in self.faults}
         is_out_of_time = not columns.isdisjoint({"created_at", "next_run_at"})
@@ -78,7 +77,7 @@ class Repair:
             found["created_at"] = now_us
         if "consecutive_failures" in columns:
             found["consecutive_failures"] = 0
-        if not is_paused or is_marked:
+        if is_held or self.row.status != TaskStatus.PAUSED:
             found |= {
                 "status": TaskStatus.ACTIVE,
                 "pause_reason": None,

@@ -143,12 +143,12 @@ class TaskSaving:
         agent_id = task.agent_id
         if "agent" in changes.values:
             agent_id = (await self.agent(batch, after.agent)).id
-        saved = repair.changed(columns_of(after, agent_id))
+        saved = repair.changed(columns_of(after, agent_id)) | repair.mended(batch.now_us)
         if not saved:
             return
         detail = {"changed": sorted(saved)}
         task = repair.shown
-        saved |= self._times(batch, task, after, saved) | repair.mended(batch.now_us)
+        saved |= self._times(batch, task, after, saved)
         if task.conversation_mode != after.conversation_mode:
             task.conversation_id = None
             if after.conversation_mode is ConversationMode.CONTINUE:

@@ -123,7 +123,13 @@ async def test_a_task_whose_runs_all_fail_fires_on_and_its_failures_are_counted(
 async def test_a_task_that_its_owner_bounds_pauses_after_the_third_failure_and_says_so(
     world: RestWorld,
 ):
-    task = await made(world.api, schedule=EACH_MINUTE, pauseAfterFailures=3, missedRunPolicy="SKIP")
+    task = await made(
+        world.api,
+        schedule=EACH_MINUTE,
+        pauseAfterFailures=3,
+        graceSeconds=5,
+        missedRunPolicy="SKIP",
+    )
     world.api.runs.model.script([DOWN], [DOWN], [DOWN])
 
     await fire(world, range(5))
