@@ -9,6 +9,7 @@ from strawberry import ID, UNSET, Private, field
 from domain.kernel.errors import NotFound
 from domain.kernel.paging import Page
 from domain.tasks.backfill import Backfilled
+from domain.tasks.reading import occurrence_as_shown
 from domain.tasks.rows import OccurrenceRow
 from schema.context import Info
 from schema.declare import api_enum, api_input, api_type
@@ -59,7 +60,8 @@ class Occurrence(Node):
 
     @classmethod
     def of(cls, row: OccurrenceRow) -> Self:
-        """Show a row."""
+        """Show a row; one that cannot be read says why."""
+        row = occurrence_as_shown(row)
         return cls(
             id=encode_id(Kind.OCCURRENCE, row.id),
             trigger=OccurrenceTrigger[row.trigger],

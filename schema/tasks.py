@@ -7,11 +7,12 @@ from typing import Annotated, Self
 import strawberry
 from strawberry import ID, Private, field
 
-from domain.kernel.errors import NotFound, ValidationFailed
+from domain.kernel.errors import ValidationFailed
 from domain.kernel.paging import Page, PageRequest
 from domain.tasks import schedule, spec
 from domain.tasks.cron import ScheduleError
 from domain.tasks.preview import MOST_SHOWN
+from domain.tasks.reading import agent_gone, task_as_shown
 from domain.tasks.rows import TaskRow
 from schema.agents import Agent
 from schema.context import Info
@@ -117,7 +118,8 @@ class Task(Node):
 
     @classmethod
     def of(cls, row: TaskRow) -> Self:
-        """Show a row."""
+        """Show a row; one that cannot be read is paused and says why."""
+        row = task_as_shown(row)
         return cls(
             id=encode_id(Kind.TASK, row.id),
             name=row.name,
@@ -151,9 +153,7 @@ class Task(Node):
     async def agent(self, info: Info) -> Agent:
         """Load it."""
         row = await info.context.loaders.agent(self.row.agent_id)
-        if row is None:
-            raise NotFound(Kind.AGENT.noun, encode_id(Kind.AGENT, self.row.agent_id))
-        return Agent.of(row)
+        return Agent.of(row or agent_gone(self.row.agent_id))
 
     @field(description="Conversation its runs continue; null when each run has its own.")
     async def conversation(self, info: Info) -> Conversation | None:

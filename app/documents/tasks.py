@@ -19,6 +19,7 @@ from domain.runs.state import RunErrorCode
 from domain.tasks import schedule, spec
 from domain.tasks.backfill import Backfilled
 from domain.tasks.cron import ScheduleError
+from domain.tasks.reading import occurrence_as_shown, task_as_shown
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.state import (
     MissedRunPolicy,
@@ -128,7 +129,8 @@ class Task(Document):
 
     @classmethod
     def of(cls, row: TaskRow) -> Self:
-        """Show a row."""
+        """Show a row; one that cannot be read is paused and says why."""
+        row = task_as_shown(row)
         return cls(
             id=encode_id(Kind.TASK, row.id),
             name=row.name,
@@ -184,7 +186,8 @@ class Occurrence(Document):
 
     @classmethod
     def of(cls, row: OccurrenceRow) -> Self:
-        """Show a row."""
+        """Show a row; one that cannot be read says why."""
+        row = occurrence_as_shown(row)
         return cls(
             id=encode_id(Kind.OCCURRENCE, row.id),
             task=Reference.of(Kind.TASK, row.task_id),

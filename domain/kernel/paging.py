@@ -244,7 +244,7 @@ def _where(lookup: str, value: str | int) -> Q:
 
 
 def _is_sortable(value: str | int) -> bool:
-    return is_storable(value) if isinstance(value, str) else -LAST <= value <= LAST
+    return is_storable(value) if isinstance(value, str) else -LAST - 1 <= value <= LAST
 
 
 def _opened(cursor: str) -> list[Any] | None:

@@ -1,6 +1,6 @@
 """What rows are made of: the base row and the field types that both databases keep alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -9,6 +9,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from domain.kernel.database import Database, Transaction
+from domain.kernel.validation import DEEPEST_JSON
 
 M = TypeVar("M", bound=Model)
 
@@ -27,6 +28,48 @@ def _encode(value: Any) -> str:
 def json_field(**options: Any) -> Any:
     """A JSON document kept as text and read with orjson."""
     return cast("Any", fields.JSONField(encoder=_encode, decoder=orjson.loads, **options))
+
+
+class Unreadable(dict[str, Any]):
+    """Stands for a JSON object that a row does not hold; empty. `trouble` says what is there."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__()
+        self.trouble = trouble
+
+
+def object_field(**options: Any) -> Any:
+    """A JSON object kept as text; a row that holds none can still be read, as Unreadable."""
+    return cast("Any", fields.JSONField(encoder=_encode, decoder=_decode_object, **options))
+
+
+def _decode_object(kept: str | bytes) -> dict[str, Any]:
+    text = kept if isinstance(kept, str) else kept.decode(errors="replace")
+    try:
+        value: object = orjson.loads(text)
+    except ValueError:
+        return Unreadable(f"{text[:40]!r} is no JSON.")
+    if not isinstance(value, dict):
+        return Unreadable(f"{text[:40]!r} is no JSON object.")
+    found = cast("dict[str, Any]", value)
+    # Nearly every object has fewer brackets than levels are allowed.
+    if text.count("{") + text.count("[") > DEEPEST_JSON and _is_too_deep(found):
+        return Unreadable(f"It is nested more than {DEEPEST_JSON} levels.")
+    return found
+
+
+def _is_too_deep(found: dict[str, Any]) -> bool:
+    """True for what is read and could not be written again."""
+    level: list[object] = [found]
+    for _ in range(DEEPEST_JSON):
+        level = [item for value in level for item in _items(value)]
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _items(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def moment_field(**options: Any) -> Any:

@@ -17,11 +17,12 @@ from domain.kernel.tracing import new_trace
 from domain.tasks.burst import Burst
 from domain.tasks.commits import TaskCommits
 from domain.tasks.look import Found, Look, LookParts
+from domain.tasks.reading import UNREADABLE
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.settling import AT_ONCE
 from domain.tasks.starting import AGENT_COLUMNS, CONVERSATION_WAIT_US, AgentNow
 from domain.tasks.state import TaskChange, TaskStatus
-from domain.tasks.writes import LONGEST_REASON, SECOND_US
+from domain.tasks.writes import SECOND_US
 
 BATCH = 100
 """Tasks of one look, a transaction of some milliseconds."""
@@ -32,6 +33,9 @@ IDLE_S = 1.0
 CONTENDED_S = 0.1
 """Wait while another process deals with what is due."""
 
+
+DUE_ONES = "wake_at IS NOT NULL AND deleted_at IS NULL"
+"""Which tasks are looked at: a row that says both could not be saved, and stay due for ever."""
 
 log = structlog.get_logger("domain.tasks.firing")
 
@@ -51,7 +55,7 @@ class TaskFiring:
 
     async def fire_due(self) -> float:
         """Look at the tasks that are due; return the seconds after which to come again."""
-        sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE wake_at IS NOT NULL)"
+        sql = f"SELECT {self._now}, (SELECT min(wake_at) FROM task WHERE {DUE_ONES})"
         found = await self._database.fetch(sql, self._clock.now_us())
         now_us, nearest = found[0]
         before_us = self._watch.set_back_from(now_us)
@@ -62,7 +66,10 @@ class TaskFiring:
             return IDLE_S
         if nearest > now_us:
             return min((nearest - now_us) / 1_000_000, IDLE_S)
-        sql = "SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 GROUP BY workspace_id"
+        sql = (
+            f"SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 AND {DUE_ONES}"
+            " GROUP BY workspace_id"
+        )
         looked = 0
         for workspace_id, due in await self._database.fetch(sql, now_us):
             if due > BATCH:
@@ -102,7 +109,7 @@ class TaskFiring:
         """Look at due tasks of one workspace; a fault in one of them does not stop the others."""
         sql = (
             f"SELECT id FROM task WHERE workspace_id = $2 AND wake_at <= {self._now}"
-            f" ORDER BY priority DESC, wake_at, id LIMIT {MOST_LOOKS}"
+            f" AND {DUE_ONES} ORDER BY priority DESC, wake_at, id LIMIT {MOST_LOOKS}"
         )
         found = await self._database.fetch(sql, self._clock.now_us(), workspace_id)
         ids = [row[0] for row in found]
@@ -137,7 +144,7 @@ class TaskFiring:
         async with self._commits.batch(workspace_id) as batch:
             condition = (
                 f"workspace_id = $1 AND wake_at <= $2 AND id IN ({placeholders(3, len(task_ids))})"
-                f" ORDER BY priority DESC, wake_at, id {self._skip}"
+                f" AND {DUE_ONES} ORDER BY priority DESC, wake_at, id {self._skip}"
             )
             values = (workspace_id, batch.now_us, *task_ids)
             rows = await fetch_rows(batch.tx, TaskRow, condition, *values)
@@ -155,7 +162,8 @@ class TaskFiring:
     async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> None:
         """Pause a task that cannot be looked at, with the reason, so that nothing else notices."""
         now_us = self._clock.now_us()
-        reason = f"The task cannot be read: {type(error).__name__}: {error}"[:LONGEST_REASON]
+        trouble = f"an error of the server, {type(error).__name__}, which its log tells in full."
+        reason = f"{UNREADABLE}{trouble} Resume it when that is mended."
         sql = (
             "UPDATE task SET status = $3, pause_reason = $4, paused_until = NULL, wake_at = NULL,"
             " updated_at = $5 WHERE id = $1 AND workspace_id = $2"

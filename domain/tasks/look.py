@@ -1,7 +1,9 @@
 """One look at one task whose time has come: what goes on, what starts, when to look again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from domain.kernel.ids import IdSource
 from domain.kernel.tracing import new_trace
@@ -17,6 +19,14 @@ from domain.tasks.plan import (
     plan_due,
     replaced_by,
     starts_left,
+)
+from domain.tasks.reading import (
+    AGENT_GONE,
+    Fault,
+    faults_of,
+    held_by,
+    occurrence_faults,
+    occurrence_trouble,
 )
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.starting import AgentNow, RunStarter
@@ -37,6 +47,10 @@ from domain.tasks.writes import (
 SCHEDULER = "scheduler"
 BESIDE = (OccurrenceTrigger.MANUAL, OccurrenceTrigger.BACKFILL)
 """Triggers whose runs go on beside the schedule, as if there were none."""
+NO_AGENT = AgentNow("", "", 0, None)
+"""Stands for the agent of a task whose agent is gone."""
+
+log = structlog.get_logger("domain.tasks.look")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +76,18 @@ class Look:
     def __init__(self, task: TaskRow, batch: Batch, found: Found, parts: LookParts) -> None:
         self._task = task
         self._batch = batch
-        self._agent = found.agents[task.agent_id]
+        self._agent = found.agents.get(task.agent_id, NO_AGENT)
         self._open = list(found.opened.get(task.id, ()))
         self._parts = parts
         self._trace = new_trace()
         self._changed = False
 
     async def take(self) -> None:
-        """Do everything that is due. Raises ScheduleError for what nobody could have saved."""
+        """Do everything that is due; a task that cannot be read is held."""
+        faults = faults_of(self._task) or ([AGENT_GONE] if self._agent is NO_AGENT else [])
+        if faults:
+            self._hold(faults)
+            return
         task, now_us = self._task, self._batch.now_us
         due = schedule.read(task.schedule)
         self._go_on()
@@ -89,6 +107,15 @@ class Look:
             self._complete(is_endless=isinstance(due, schedule.Adhoc))
         self._pause_failing()
         self._save(more=plan.more and task.next_run_at is not None)
+
+    def _hold(self, faults: Sequence[Fault]) -> None:
+        """Leave a task that cannot be read as it is, but for the pause that says so."""
+        values = {"wake_at": None, **held_by(self._task, faults, self._batch.now_us)}
+        self._batch.statements.append(update_task(self._task.id, values))
+        if len(values) > 1:
+            columns = sorted(fault.column for fault in faults)
+            log.warning("task.unreadable", task_id=self._task.id, columns=columns)
+            self._tell(TaskChange.UPDATED)
 
     def _go_on(self) -> None:
         """End a pause whose time is over."""
@@ -236,9 +263,10 @@ class Look:
     async def _start(self, row: OccurrenceRow, *, delay: bool = False) -> None:
         """Give an occurrence its run; without a usable agent it has failed."""
         task, now_us = self._task, self._batch.now_us
-        if self._agent.archived_at is not None:
+        trouble = self._trouble(row)
+        if trouble is not None:
             row.status, row.due_at, row.finished_at = OccurrenceStatus.FAILED, None, now_us
-            row.reason = f"The agent {self._agent.slug!r} is archived."
+            row.reason = trouble
             task.consecutive_failures += 1
             return
         jitter = jitter_us(task.id, row.scheduled_for, task.jitter_seconds) if delay else 0
@@ -247,6 +275,13 @@ class Look:
         await self._parts.starter.start(
             task, row, self._batch, agent=self._agent, trace=new_trace()
         )
+
+    def _trouble(self, row: OccurrenceRow) -> str | None:
+        """Say why an occurrence cannot be started, whatever its task does."""
+        if self._agent.archived_at is not None:
+            return f"The agent {self._agent.slug!r} is archived."
+        faults = occurrence_faults(row)
+        return occurrence_trouble(faults) if "inputs" in faults else None
 
     def _keep(self, row: OccurrenceRow) -> None:
         self._batch.statements.append(update_occurrence(row))

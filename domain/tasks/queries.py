@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, cast
 
+from tortoise.expressions import Q
 from tortoise.functions import Lower
 from tortoise.queryset import QuerySet
 
@@ -14,6 +16,8 @@ from domain.kernel.rows import fetch_rows
 from domain.kernel.searching import contains, contains_all, words_of
 from domain.runs.rows import RunRow
 from domain.tasks.rows import OccurrenceRow, TaskRow
+from domain.tasks.schedule import ScheduleKind
+from domain.tasks.state import OccurrenceStatus, TaskStatus
 
 
 class TaskOrder(StrEnum):
@@ -38,8 +42,6 @@ class TaskFilter:
     def narrow(self, rows: QuerySet[TaskRow]) -> QuerySet[TaskRow]:
         """Apply every condition that is given. Raises ValidationFailed."""
         conditions = {
-            "status__in": list(self.statuses) if self.statuses is not None else None,
-            "schedule_kind__in": list(self.schedules) if self.schedules is not None else None,
             "agent_id": self.agent_id,
             "next_run_at__gte": self.since_us,
             "next_run_at__lt": self.until_us,
@@ -48,7 +50,14 @@ class TaskFilter:
         words = words_of(self.search)
         named = ("name", "instruction")
         found = contains_all(words, lambda word: contains(named, word))
-        return rows.filter(**given).filter(found)
+        rows = rows.filter(**given).filter(found)
+        # A row that cannot be read is found as what it is shown as.
+        if self.statuses is not None:
+            rows = rows.filter(_one_of("status", self.statuses, TaskStatus, TaskStatus.PAUSED))
+        if self.schedules is None:
+            return rows
+        kinds = _one_of("schedule_kind", self.schedules, ScheduleKind, ScheduleKind.ADHOC)
+        return rows.filter(kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +73,25 @@ class OccurrenceFilter:
         """Apply every condition that is given."""
         conditions = {
             "task_id": self.task_id,
-            "status__in": list(self.statuses) if self.statuses is not None else None,
             "scheduled_for__gte": self.since_us,
             "scheduled_for__lt": self.until_us,
         }
         given = {name: value for name, value in conditions.items() if value is not None}
-        return rows.filter(**given)
+        rows = rows.filter(**given)
+        if self.statuses is None:
+            return rows
+        failed = OccurrenceStatus.FAILED
+        return rows.filter(_one_of("status", self.statuses, OccurrenceStatus, failed))
+
+
+def _one_of(column: str, wanted: Sequence[str], known: type[StrEnum], otherwise: str) -> Q:
+    """Rows with one of these words; one that nobody knows counts as `otherwise`."""
+    found = _within(column, wanted)
+    return found | ~_within(column, list(known)) if otherwise in wanted else found
+
+
+def _within(column: str, words: Sequence[str]) -> Q:
+    return Q(**cast("dict[str, Any]", {f"{column}__in": list(words)}))
 
 
 class TaskQueries:

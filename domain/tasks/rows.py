@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tortoise import fields
 
-from domain.kernel.rows import BaseRow, id_field, json_field, moment_field
+from domain.kernel.rows import BaseRow, id_field, moment_field, object_field
 
 
 class TaskRow(BaseRow):
@@ -12,6 +12,7 @@ class TaskRow(BaseRow):
 
     `schedule` is what `schedule.stored` gave; `retry` is a RetryPolicy in client names.
     `started_runs` counts against `max_runs`; without one, nobody counts.
+    A row may hold what no client could have saved: see `reading`.
     """
 
     if TYPE_CHECKING:
@@ -53,15 +54,15 @@ class TaskRow(BaseRow):
         name = fields.TextField()
         agent_id = id_field()
         instruction = fields.TextField()
-        inputs = json_field()
-        metadata = json_field()
+        inputs = object_field()
+        metadata = object_field()
         schedule_kind = fields.TextField()
-        schedule = json_field()
+        schedule = object_field()
         starts_at = moment_field(null=True)
         ends_at = moment_field(null=True)
         conversation_mode = fields.TextField()
         conversation_id = id_field(null=True)
-        retry = json_field()
+        retry = object_field()
         overlap_policy = fields.TextField()
         missed_run_policy = fields.TextField()
         grace_seconds = fields.IntField()
@@ -112,7 +113,7 @@ class OccurrenceRow(BaseRow):
         scheduled_for = moment_field()
         status = fields.TextField()
         reason = fields.TextField(null=True)
-        inputs = json_field(null=True)
+        inputs = object_field(null=True)
         run_id = id_field(null=True)
         attempts = fields.IntField()
         due_at = moment_field(null=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
 from domain.access.audit import AuditTrail
 from domain.access.scopes import Principal
@@ -17,11 +16,12 @@ from domain.models.providers import ModelProviders
 from domain.runs.candidates import model_of_agent
 from domain.runs.orders import CancelOrder
 from domain.runs.spec import AgentChoice
-from domain.runs.work import dumps
 from domain.tasks.commits import Batch
 from domain.tasks.plan import first_due
+from domain.tasks.reading import faults_of, refuse_unreadable
+from domain.tasks.repair import Repair
 from domain.tasks.rows import OccurrenceRow, TaskRow
-from domain.tasks.schedule import Adhoc, ScheduleError
+from domain.tasks.schedule import Adhoc
 from domain.tasks.settling import AT_ONCE
 from domain.tasks.spec import NewTask, TaskChanges, TaskSettings
 from domain.tasks.starting import AGENT_COLUMNS, AgentNow, RunStarter
@@ -37,7 +37,6 @@ from domain.tasks.writes import (
     columns_of,
     insert_occurrences,
     insert_task,
-    settings_of,
     update_task,
 )
 
@@ -65,14 +64,19 @@ class TaskSaving:
     models: ModelProviders | None = None
     """Those that an agent may be run with; without them, none is checked."""
 
-    async def locked(self, batch: Batch, task_id: str) -> TaskRow:
-        """Return a task that nobody else changes until the batch ends. Raises NotFound."""
+    async def locked(self, batch: Batch, task_id: str, *, must_be_readable: bool = True) -> TaskRow:
+        """Return a task that nobody else changes until the batch ends.
+
+        Raises NotFound, and Conflict for a task that cannot be read.
+        """
         # NO KEY, or an occurrence being inserted elsewhere would wait for its task.
         lock = "FOR NO KEY UPDATE" if batch.is_shared else ""
         condition = f"id = $1 AND workspace_id = $2 AND deleted_at IS NULL {lock}"
         rows = await fetch_rows(batch.tx, TaskRow, condition, task_id, batch.workspace_id)
         if not rows:
             raise NotFound("task", task_id, path=["taskId"])
+        if must_be_readable:
+            refuse_unreadable(rows[0], faults_of(rows[0]))
         return rows[0]
 
     async def agent(self, batch: Batch, choice: AgentChoice) -> AgentNow:
@@ -141,22 +145,19 @@ class TaskSaving:
     ) -> None:
         """Save what a client changes; a new schedule counts from now.
 
+        A task that cannot be read goes on once all that is wrong with it is replaced.
         Raises ValidationFailed, NotFound for the agent, and Conflict.
         """
-        settings = _settings_before(task, changes)
-        after = changes.onto(settings, now_us=batch.now_us)
+        repair = Repair.of(task, changes)
+        after = repair.changes.onto(repair.settings, now_us=batch.now_us)
         agent_id = task.agent_id
         if "agent" in changes.values:
             agent_id = (await self.agent(batch, after.agent)).id
-        before = {**columns_of(settings, task.agent_id), "schedule": dumps(task.schedule)}
-        saved = {
-            name: value
-            for name, value in columns_of(after, agent_id).items()
-            if value != before[name]
-        }
+        saved = repair.changed(columns_of(after, agent_id)) | repair.mended(batch.now_us)
         if not saved:
             return
         detail = {"changed": sorted(saved)}
+        task = repair.shown
         saved |= await self._times(batch, task, after, saved)
         if task.conversation_mode != after.conversation_mode:
             task.conversation_id = None
@@ -297,13 +298,3 @@ def refuse_completed(task: TaskRow) -> None:
             path=["taskId"],
             conflicting=ObjectRef(kind="Task", id=task.id),
         )
-
-
-def _settings_before(task: TaskRow, changes: TaskChanges) -> TaskSettings:
-    """The settings of a row; a schedule that cannot be read has to be replaced."""
-    replaces = changes.values.get("schedule") is not None
-    try:
-        return settings_of(task, due=Adhoc() if replaces else None)
-    except (ScheduleError, ValidationError) as error:
-        cure = "Delete it and make it anew." if replaces else "Send a new schedule."
-        raise Conflict(f"The task cannot be read: {error} {cure}", path=["taskId"]) from error

@@ -1,12 +1,14 @@
 """When a task is due. Pure: give it a moment, get the next."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice, takewhile
 from typing import Any, TypeAlias, TypeGuard
 
+from domain.kernel.moments import EARLIEST_US, LATEST_US
+from domain.kernel.rows import Unreadable
 from domain.tasks.cron import ScheduleError, cron_times, next_cron
 
 
@@ -125,10 +127,12 @@ def stored(schedule: Schedule) -> dict[str, Any]:
 
 def read(values: Mapping[str, Any]) -> Schedule:
     """Read what `stored` gave. Raises ScheduleError for anything else."""
+    if isinstance(values, Unreadable):
+        raise ScheduleError(values.trouble)
     match dict(values):
         case {"kind": ScheduleKind.ADHOC, "runNow": bool(run_now)}:
             return Adhoc(run_now=run_now)
-        case {"kind": ScheduleKind.PLANNED, "times": [*times]} if _are_whole(times):
+        case {"kind": ScheduleKind.PLANNED, "times": [_, *_] as times} if _are_moments(times):
             return Planned(times=tuple(times))
         case {
             "kind": ScheduleKind.SCHEDULED,
@@ -141,5 +145,5 @@ def read(values: Mapping[str, Any]) -> Schedule:
             raise ScheduleError(f"{str(other)[:100]} is no schedule.")
 
 
-def _are_whole(values: list[Any]) -> TypeGuard[list[int]]:
-    return all(type(value) is int for value in values)
+def _are_moments(values: Sequence[Any]) -> TypeGuard[Sequence[int]]:
+    return all(type(value) is int and EARLIEST_US <= value <= LATEST_US for value in values)

@@ -102,7 +102,7 @@ class TaskService(TaskQueries):
         principal.needs(Scope.TASKS_WRITE)
         changes = TaskChanges.of(values)
         async with self._commits.batch(principal.workspace_id) as batch:
-            task = await self._saving.locked(batch, changes.task_id)
+            task = await self._saving.locked(batch, changes.task_id, must_be_readable=False)
             refuse_other_version(task, changes.expected_version)
             await self._saving.update(principal, batch, task, changes)
         self._commits.wake()
@@ -198,7 +198,7 @@ class TaskService(TaskQueries):
         """
         principal.needs(Scope.TASKS_WRITE)
         async with self._commits.batch(principal.workspace_id) as batch:
-            task = await self._saving.locked(batch, task_id)
+            task = await self._saving.locked(batch, task_id, must_be_readable=False)
             await self._saving.delete(principal, batch, task)
         return task_id
 

@@ -21,11 +21,12 @@ from domain.kernel.tracing import TraceContext
 from domain.models.prices import Prices
 from domain.runs.runner import Runner
 from domain.runs.usage import UsageReports
+from domain.tasks.commits import TaskCommits
 from resolvers.services import RequestContext, Services
 from schema.server import CheckFacts, HealthFacts, ProviderFacts, ServerFacts
 from tests.api.served import served_schema
 from tests.databases import new_sqlite
-from tests.domain.task_world import tasks_over
+from tests.domain.task_world import TaskWorld, obey_clock, tasks_over
 from tests.fakes import Act
 from tests.run_world import RunWorld, ledger_tools, run_world
 
@@ -60,6 +61,12 @@ class ApiWorld:
     runner: Runner
     services: Services
     engine: GraphQLEngine
+    commits: TaskCommits
+
+    @property
+    def tasks(self) -> TaskWorld:
+        """The same world as schedulers and workers of tasks see it."""
+        return TaskWorld(runs=self.runs, commits=self.commits, service=self.services.tasks)
 
     def caller(self, *scopes: Scope) -> Principal:
         """A caller of the same workspace who holds only these scopes."""
@@ -123,16 +130,18 @@ class ApiWorld:
 
 @asynccontextmanager
 async def api_world(
-    folder: Path, *, prices: Prices | None = None
+    folder: Path, *, prices: Prices | None = None, url: str | None = None
 ) -> AsyncGenerator[ApiWorld, None]:
-    """Build the world on a new SQLite database."""
-    options = DatabaseOptions(url=new_sqlite(folder), migrates_at_start=False)
+    """Build the world on a migrated database, or on a new SQLite one."""
+    options = DatabaseOptions(url=url or new_sqlite(folder), migrates_at_start=False)
     async with (
         open_database(options) as database,
         run_world(database, prices=prices) as runs,
         runs.process() as runner,
         Denials(database, runs.clock, runs.audit(), home=runs.principal.workspace_id) as denials,
     ):
+        obey_clock(database)
+        commits, tasks = tasks_over(runs)
         services = Services(
             access=AccessService(database, runs.clock, runs.ids),
             audit_log=AuditLog(database),
@@ -145,10 +154,10 @@ async def api_world(
             usage=UsageReports(database, runs.clock),
             memory=runs.memory,
             tools=ledger_tools(runs.effects),
-            tasks=tasks_over(runs)[1],
+            tasks=tasks,
             feed=WorkspaceFeed(runs.hub, runs.store, runs.clock),
             server=StaticServer(),
             clock=runs.clock,
         )
         engine = GraphQLEngine(served_schema(), on_denied=RequestContext.note_denied)
-        yield ApiWorld(runs=runs, runner=runner, services=services, engine=engine)
+        yield ApiWorld(runs=runs, runner=runner, services=services, engine=engine, commits=commits)

@@ -120,10 +120,10 @@ def events_of(response: httpx.Response) -> Sequence[dict[str, Any]]:
 
 @asynccontextmanager
 async def rest_world(
-    folder: Path, *, prices: Prices | None = None
+    folder: Path, *, prices: Prices | None = None, url: str | None = None
 ) -> AsyncGenerator[RestWorld, None]:
-    """Build the world on a new SQLite database."""
-    async with api_world(folder, prices=prices) as api:
+    """Build the world on a migrated database, or on a new SQLite one."""
+    async with api_world(folder, prices=prices, url=url) as api:
         authenticator = Authenticator(
             api.services.access,
             api.services.denials,

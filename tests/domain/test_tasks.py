@@ -328,7 +328,10 @@ async def test_a_row_that_cannot_be_read_is_held_and_nothing_else_notices(world:
 
     held = await world.task(broken.id)
     assert (held.status, held.wake_at) == ("PAUSED", None)
-    assert (held.pause_reason or "").startswith("The task cannot be read: ZoneError: ")
+    assert held.pause_reason == (
+        "The task cannot be read: schedule: No time zone is called 'Mars/Base'; use one like"
+        " Europe/Berlin. Send schedule anew with updateTask, or delete it."
+    )
     assert await world.statuses(sound.id) == ["RUNNING"]
     assert await world.occurrences(broken.id) == []
     assert {
@@ -342,6 +345,7 @@ async def test_a_row_that_cannot_be_read_is_held_and_nothing_else_notices(world:
     )
 
     assert mended.schedule == {"kind": "ADHOC", "runNow": False}
+    assert (mended.status, mended.pause_reason) == ("ACTIVE", None)
 
 
 async def test_json_that_is_none_is_held_too(world: TaskWorld) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from app.cli.doctor.checks import Check, failed, fine, warning
+from app.cli.doctor.checks import Check, Status, failed, fine, warning
 from app.cli.doctor.clock import CLOCK, ZONES, look_at_clock, look_at_zones
 from app.cli.doctor.models import (
     CALL_S,
@@ -19,6 +19,7 @@ from app.cli.doctor.models import (
 from app.cli.doctor.sandbox import SANDBOX, look_at_sandbox
 from app.cli.doctor.servers import DATABASE, REDIS, look_at_database, look_at_redis
 from app.cli.doctor.storage import DATA_FOLDER, DISK, look_at_data_folder, look_at_disk
+from app.cli.doctor.tasks import TASKS, look_at_tasks
 from app.settings import Settings
 from domain.kernel.redaction import Redactor
 
@@ -48,7 +49,10 @@ async def examine(settings: Settings, *, calls: bool = True) -> Sequence[Check]:
         ZONES: look_at_zones(settings),
         SANDBOX: look_at_sandbox(settings),
     }
-    checks = await asyncio.gather(*(_bounded(name, look) for name, look in looks.items()))
+    checks = list(await asyncio.gather(*(_bounded(name, look) for name, look in looks.items())))
+    if any(check.name == DATABASE and check.status is Status.OK for check in checks):
+        is_made = settings.sqlite_path is None or settings.sqlite_path.exists()
+        checks += [await _bounded(TASKS, look_at_tasks(settings))] if is_made else []
     redactor = Redactor(settings.secret_values())
     return [_without_secrets(redactor, check) for check in (_settings(settings), *checks)]
 
