@@ -48,15 +48,13 @@ def refused(code: str, message: str, *, headers: HeaderList | None = None) -> Re
     return Refused(Refusal(status=status, code=code, message=message, headers=headers or []))
 
 
-def body_refused(message: str) -> Refused:
-    """Build the refusal of a body that is not of the right shape as a whole."""
-    fault: dict[str, Any] = {"path": [], "in": "body", "message": message}
+def body_refused(message: str, *, path: Sequence[str] = ()) -> Refused:
+    """Build the refusal of a body that is not of the right shape, as a whole or at a path."""
+    fault: dict[str, Any] = {"path": list(path), "in": "body", "message": message}
     extras = {"fields": [fault]}
     status = PROBLEM_KINDS["VALIDATION_FAILED"].status
-    refusal = Refusal(
-        status=status, code="VALIDATION_FAILED", message=f"The body: {message}", extras=extras
-    )
-    return Refused(refusal)
+    told = f"{'.'.join(path) or 'The body'}: {message}"
+    return Refused(Refusal(status=status, code="VALIDATION_FAILED", message=told, extras=extras))
 
 
 def refusal_of(error: GobError, endpoint: Endpoint, scope: Scope) -> Refusal:

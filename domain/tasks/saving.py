@@ -288,9 +288,16 @@ def refuse_completed(task: TaskRow) -> None:
 
 def _settings_before(task: TaskRow, changes: TaskChanges) -> TaskSettings:
     """The settings of a row; a schedule that cannot be read has to be replaced."""
-    replaces = changes.values.get("schedule") is not None
     try:
-        return settings_of(task, due=Adhoc() if replaces else None)
+        return settings_of(task)
     except (ScheduleError, ValidationError) as error:
-        cure = "Delete it and make it anew." if replaces else "Send a new schedule."
-        raise Conflict(f"The task cannot be read: {error} {cure}", path=["taskId"]) from error
+        if changes.values.get("schedule") is None:
+            raise _unreadable(error, cure="Send a new schedule.") from error
+    try:
+        return settings_of(task, due=Adhoc())
+    except ValidationError as error:
+        raise _unreadable(error, cure="Delete it and make it anew.") from error
+
+
+def _unreadable(error: Exception, *, cure: str) -> Conflict:
+    return Conflict(f"The task cannot be read: {error} {cure}", path=["taskId"])
