@@ -12,6 +12,7 @@ from app.middleware.responses import header
 from app.rest.endpoints import Body
 from app.rest.failures import Refused, body_refused, refused
 from domain.kernel.errors import ValidationFailed
+from domain.kernel.idempotency import LONGEST_KEY
 from domain.kernel.moments import parse_moment
 from schema.ids import Kind, decode_id
 
@@ -49,6 +50,10 @@ def add_key(scope: Scope, values: dict[str, Any]) -> None:
     key = sent.strip()
     if not (key.isascii() and key.isprintable()):
         raise ValidationFailed.of(_KEY_FIELD, "Use printable ASCII in this header.")
+    beaten = values.get(_KEY_FIELD)
+    if beaten is not None and not (isinstance(beaten, str) and 1 <= len(beaten) <= LONGEST_KEY):
+        message = f"Give text of 1 to {LONGEST_KEY} characters, or leave it out."
+        raise body_refused(message, path=[_KEY_FIELD])
     values[_KEY_FIELD] = key
 
 
