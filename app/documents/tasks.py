@@ -1,6 +1,6 @@
 """Tasks and their occurrences as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field
@@ -14,7 +14,9 @@ from app.documents.base import (
     reference,
 )
 from app.documents.pages import PageDocument, PageInfo
+from app.documents.runs import Run
 from domain.kernel.paging import Page
+from domain.runs.rows import RunRow
 from domain.runs.state import RunErrorCode
 from domain.tasks import schedule, spec
 from domain.tasks.backfill import Backfilled
@@ -96,83 +98,6 @@ class RetryPolicy(Document):
         )
 
 
-class Task(Document):
-    """Instruction that runs on demand, at given times or on a schedule."""
-
-    id: Annotated[str, id_field(Kind.TASK)]
-    name: str
-    status: TaskStatus
-    pause_reason: str | None
-    agent: Reference
-    conversation: Reference | None
-    instruction: str
-    inputs: dict[str, Any]
-    schedule: Annotated[AnySchedule, Field(discriminator="type")]
-    starts_at: MomentText | None
-    ends_at: MomentText | None
-    retry: RetryPolicy
-    overlap_policy: OverlapPolicy
-    missed_run_policy: MissedRunPolicy
-    grace_seconds: int
-    timeout_seconds: int
-    jitter_seconds: int
-    max_concurrency: int
-    priority: int
-    next_run_at: MomentText | None
-    consecutive_failures: int
-    pause_after_failures: int | None
-    max_runs: int | None
-    metadata: dict[str, Any]
-    version: int
-    created_at: MomentText
-    updated_at: MomentText
-
-    @classmethod
-    def of(cls, row: TaskRow) -> Self:
-        """Show a row; one that cannot be read is paused and says why."""
-        row = task_as_shown(row)
-        return cls(
-            id=encode_id(Kind.TASK, row.id),
-            name=row.name,
-            status=TaskStatus(row.status),
-            pause_reason=row.pause_reason,
-            agent=Reference.of(Kind.AGENT, row.agent_id),
-            conversation=reference(Kind.CONVERSATION, row.conversation_id),
-            instruction=row.instruction,
-            inputs=row.inputs,
-            schedule=schedule_of(row.schedule),
-            starts_at=moment_text(row.starts_at),
-            ends_at=moment_text(row.ends_at),
-            retry=RetryPolicy.of(row.retry),
-            overlap_policy=OverlapPolicy(row.overlap_policy),
-            missed_run_policy=MissedRunPolicy(row.missed_run_policy),
-            grace_seconds=row.grace_seconds,
-            timeout_seconds=row.timeout_seconds,
-            jitter_seconds=row.jitter_seconds,
-            max_concurrency=row.max_concurrency,
-            priority=row.priority,
-            next_run_at=moment_text(row.next_run_at),
-            consecutive_failures=row.consecutive_failures,
-            pause_after_failures=row.pause_after_failures,
-            max_runs=row.max_runs,
-            metadata=row.metadata,
-            version=row.version,
-            created_at=format_moment(row.created_at),
-            updated_at=format_moment(row.updated_at),
-        )
-
-
-class TaskPage(PageDocument):
-    """Page of tasks."""
-
-    nodes: list[Task] = Field(description="The tasks.")
-
-    @classmethod
-    def of(cls, page: Page[TaskRow]) -> Self:
-        """Show a page of rows."""
-        return cls(nodes=[Task.of(row) for row in page.items], page_info=PageInfo.of(page))
-
-
 class Occurrence(Document):
     """One due time of a task and what became of it."""
 
@@ -197,6 +122,112 @@ class Occurrence(Document):
             reason=row.reason,
             run=reference(Kind.RUN, row.run_id),
         )
+
+
+class OccurrenceWithAttempts(Occurrence):
+    """One due time of a task, and every run that was started for it."""
+
+    attempts: list[Run]
+
+    @classmethod
+    def with_runs(cls, row: OccurrenceRow, runs: Sequence[RunRow]) -> Self:
+        """Show a row and its runs."""
+        return cls(
+            **dict(Occurrence.of(row)),
+            attempts=[Run.of(run) for run in runs],
+        )
+
+
+class OccurrencePage(PageDocument):
+    """Page of occurrences."""
+
+    nodes: list[Occurrence] = Field(description="The occurrences.")
+
+    @classmethod
+    def of(cls, page: Page[OccurrenceRow]) -> Self:
+        """Show a page of rows."""
+        nodes = [Occurrence.of(row) for row in page.items]
+        return cls(nodes=nodes, page_info=PageInfo.of(page))
+
+
+class Task(Document):
+    """Instruction that runs on demand, at given times or on a schedule."""
+
+    id: Annotated[str, id_field(Kind.TASK)]
+    name: str
+    status: TaskStatus
+    pause_reason: str | None
+    agent: Reference
+    conversation: Reference | None
+    instruction: str
+    inputs: dict[str, Any]
+    schedule: Annotated[AnySchedule, Field(discriminator="type")]
+    starts_at: MomentText | None
+    ends_at: MomentText | None
+    retry: RetryPolicy
+    overlap_policy: OverlapPolicy
+    missed_run_policy: MissedRunPolicy
+    grace_seconds: int
+    timeout_seconds: int
+    jitter_seconds: int
+    max_concurrency: int
+    priority: int
+    next_run_at: MomentText | None
+    last_occurrence: Occurrence | None
+    consecutive_failures: int
+    pause_after_failures: int | None
+    max_runs: int | None
+    metadata: dict[str, Any]
+    version: int
+    created_at: MomentText
+    updated_at: MomentText
+
+    @classmethod
+    def of(cls, row: TaskRow, last: OccurrenceRow | None) -> Self:
+        """Show a row and its latest occurrence; one that cannot be read is paused and says why."""
+        row = task_as_shown(row)
+        return cls(
+            id=encode_id(Kind.TASK, row.id),
+            name=row.name,
+            status=TaskStatus(row.status),
+            pause_reason=row.pause_reason,
+            agent=Reference.of(Kind.AGENT, row.agent_id),
+            conversation=reference(Kind.CONVERSATION, row.conversation_id),
+            instruction=row.instruction,
+            inputs=row.inputs,
+            schedule=schedule_of(row.schedule),
+            starts_at=moment_text(row.starts_at),
+            ends_at=moment_text(row.ends_at),
+            retry=RetryPolicy.of(row.retry),
+            overlap_policy=OverlapPolicy(row.overlap_policy),
+            missed_run_policy=MissedRunPolicy(row.missed_run_policy),
+            grace_seconds=row.grace_seconds,
+            timeout_seconds=row.timeout_seconds,
+            jitter_seconds=row.jitter_seconds,
+            max_concurrency=row.max_concurrency,
+            priority=row.priority,
+            next_run_at=moment_text(row.next_run_at),
+            last_occurrence=None if last is None else Occurrence.of(last),
+            consecutive_failures=row.consecutive_failures,
+            pause_after_failures=row.pause_after_failures,
+            max_runs=row.max_runs,
+            metadata=row.metadata,
+            version=row.version,
+            created_at=format_moment(row.created_at),
+            updated_at=format_moment(row.updated_at),
+        )
+
+
+class TaskPage(PageDocument):
+    """Page of tasks."""
+
+    nodes: list[Task] = Field(description="The tasks.")
+
+    @classmethod
+    def of(cls, page: Page[TaskRow], last: Mapping[str, OccurrenceRow]) -> Self:
+        """Show a page of rows, each with the latest occurrence of its id."""
+        nodes = [Task.of(row, last.get(row.id)) for row in page.items]
+        return cls(nodes=nodes, page_info=PageInfo.of(page))
 
 
 class BackfillTaskSuccess(Document):

@@ -1,7 +1,7 @@
 """What a document asks for, weighed in one pass over it, however its fragments multiply."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from graphql import (
 
 _CAP = 10**9
 _PAGE_ARGUMENTS = ("first", "last")
+_COUNT_ARGUMENT = "count"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +46,16 @@ class Weight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRule:
-    """How fields weigh: 1 each, more where named, times the size of the page asked for."""
+    """How fields weigh: 1 each, more where named, times the size of the page asked for.
+
+    A field that takes a `count` works out as many values, and weighs `per_counted` more for each.
+    """
 
     extra: Mapping[str, int] = field(default_factory=dict[str, int])
     """Additional cost by `Type.field`, for fields that query."""
     max_page: int = 100
     default_page: int = 20
+    per_counted: int = 5
 
 
 class Weigher:
@@ -101,15 +106,23 @@ class Weigher:
         definition = self._definition(node, parent)
         child_type = _named_type(definition)
         inner = self._selection_set(node.selection_set, child_type)
-        extra = self._rule.extra.get(f"{parent.name}.{node.name.value}", 0) if parent else 0
+        own = 1 + self._extra(node, parent) + self._counted(node, definition)
         return Weight(
             depth=inner.depth + 1,
             fields=inner.fields + 1,
             aliases=inner.aliases + (node.alias is not None),
             directives=inner.directives,
-            cost=min(1 + extra + self._page_size(node, definition) * inner.cost, _CAP),
+            cost=min(own + self._page_size(node, definition) * inner.cost, _CAP),
             repeats=inner.repeats,
         )
+
+    def _extra(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
+        return self._rule.extra.get(f"{parent.name}.{node.name.value}", 0) if parent else 0
+
+    def _counted(self, node: FieldNode, definition: GraphQLField | None) -> int:
+        if definition is None or _COUNT_ARGUMENT not in definition.args:
+            return 0
+        return self._rule.per_counted * self._asked(node, definition, [_COUNT_ARGUMENT])
 
     def _definition(self, node: FieldNode, parent: GraphQLNamedType | None) -> GraphQLField | None:
         if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
@@ -131,16 +144,19 @@ class Weigher:
         return found
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int:
-        accepted = definition.args if definition else {}
-        page_arguments = [name for name in _PAGE_ARGUMENTS if name in accepted]
-        if not page_arguments:
+        if definition is None:
             return 1
+        names = [name for name in _PAGE_ARGUMENTS if name in definition.args]
+        return self._asked(node, definition, names) if names else 1
+
+    def _asked(self, node: FieldNode, definition: GraphQLField, names: Sequence[str]) -> int:
+        """How many items one of these arguments asks for; a variable may ask for the most."""
         for argument in node.arguments or ():
-            if argument.name.value in page_arguments:
+            if argument.name.value in names:
                 value = argument.value
                 asked = int(value.value) if isinstance(value, IntValueNode) else self._rule.max_page
                 return max(1, min(asked, self._rule.max_page))
-        default = accepted[page_arguments[0]].default_value
+        default = definition.args[names[0]].default_value
         return default if isinstance(default, int) and default > 0 else self._rule.default_page
 
 

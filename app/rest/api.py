@@ -10,6 +10,7 @@ from app.graphql.engine import graphql_schema
 from app.rest.behavior import BEHAVIOR_ENDPOINTS
 from app.rest.endpoints import Endpoint
 from app.rest.memory import MEMORY_ENDPOINTS
+from app.rest.occurrences import OCCURRENCE_ENDPOINTS
 from app.rest.openapi import describe
 from app.rest.pages import Pages
 from app.rest.problem_page import problem_page
@@ -25,6 +26,7 @@ PROBLEMS = Path("docs/api/problems.md")
 NOUNS: Sequence[Endpoint] = (
     *RUN_ENDPOINTS,
     *TASK_ENDPOINTS,
+    *OCCURRENCE_ENDPOINTS,
     *BEHAVIOR_ENDPOINTS,
     *MEMORY_ENDPOINTS,
 )

@@ -36,16 +36,18 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "PlannedSpec": "PlannedScheduleInput",
     "RuleUpdate": "BehaviorRuleUpdate",
     "Strategy": "AdjustStrategy",
+    "PauseTaskBody": "PauseTaskInput",
+    "UpdateTaskBody": "UpdateTaskInput",
+    "WarningCode": "ScheduleWarningCode",
     "ToolEffectGiven": "ToolEffectInput",
 }
 """Names of the GraphQL schema for models that are called otherwise inside."""
+_SCHEDULES = ("AdhocScheduleInput", "PlannedScheduleInput", "CronScheduleInput")
 WORDS_OF: Mapping[str, Sequence[str]] = {
-    "FlatTask": (
-        "CreateTaskInput",
-        "AdhocScheduleInput",
-        "PlannedScheduleInput",
-        "CronScheduleInput",
-    ),
+    "FlatTask": ("CreateTaskInput", *_SCHEDULES),
+    "FlatTaskChanges": ("UpdateTaskInput", *_SCHEDULES),
+    "FlatPreviewBody": _SCHEDULES,
+    "OccurrenceWithAttempts": ("Occurrence",),
 }
 """GraphQL types whose words describe the fields of a model that has no type of its own."""
 
@@ -140,7 +142,7 @@ def _make_moment(part: Json) -> None:
 def _allow_null(schema: Json) -> None:
     """Let every field that need not be there be null."""
     for name, part in schema["properties"].items():
-        if name in schema["required"]:
+        if name in schema.get("required", ()):
             continue
         if isinstance(part.get("type"), str):
             part["type"] = [part["type"], "null"]

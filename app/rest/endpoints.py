@@ -13,7 +13,7 @@ from schema.ids import Kind
 if TYPE_CHECKING:
     from app.rest.calls import Call
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 JsonSchema = dict[str, Any]
 KEYED = {"idempotencyKey": "Idempotency-Key"}
 """Headers of an endpoint whose requests may be repeated safely."""

@@ -209,6 +209,13 @@ CREATE_NESTED_TASK: Json = {
     "instruction": "What is 2 + 2?",
     "schedule": {"adhoc": {"runNow": False}},
 }
+UPDATE_TASK: Json = {"cron": {"minute": "0", "hour": "10", "weekday": "mon-fri"}}
+UPDATE_NESTED_TASK: Json = {
+    "schedule": {"scheduled": {"cron": {"expression": "0 10 * * mon-fri"}}},
+    "endsAt": None,
+    "expectedVersion": 1,
+}
+PAUSE_TASK: Json = {"reason": "Holidays", "until": "2099-01-07T00:00:00+01:00"}
 RUN_TASK: Json = {"inputs": {"month": "November"}}
 TASK: Json = {
     "id": "task_AaIFXz8VcACsdR9kYc2WNw",
@@ -241,6 +248,7 @@ TASK: Json = {
     "maxConcurrency": 1,
     "priority": 5,
     "nextRunAt": "2026-11-23T08:00:00.000Z",
+    "lastOccurrence": None,
     "consecutiveFailures": 0,
     "pauseAfterFailures": None,
     "maxRuns": None,
@@ -289,4 +297,39 @@ BACKFILL_STARTED: Json = {
         }
     ],
     "dryRun": False,
+}
+OCCURRENCE_PAGE: Json = {**TASK_PAGE, "nodes": [OCCURRENCE_ENDED]}
+OCCURRENCE_WITH_ATTEMPTS: Json = {**OCCURRENCE_ENDED, "attempts": [RUN]}
+TASK_CHANGED: Json = {
+    **TASK,
+    "schedule": {
+        **TASK["schedule"],
+        "summary": "At 10:00, Monday to Friday, Europe/Berlin",
+        "expression": "0 10 * * mon-fri",
+    },
+    "nextRunAt": "2026-11-23T09:00:00.000Z",
+    "lastOccurrence": OCCURRENCE_ENDED,
+    "version": 2,
+}
+TASK_HELD: Json = {**TASK, "status": "PAUSED", "pauseReason": "Holidays", "version": 2}
+NEXT_OCCURRENCES: Json = {"times": ["2026-11-23T08:00:00.000Z", "2026-11-24T08:00:00.000Z"]}
+PREVIEW: Json = {
+    "type": "scheduled",
+    "cron": "30 2 * * *",
+    "timezone": "America/New_York",
+    "count": 2,
+    "after": "2024-03-09T12:00:00Z",
+}
+NESTED_PREVIEW: Json = {"schedule": {"scheduled": {"cron": {"expression": "0 9 * * mon-fri"}}}}
+SCHEDULE_PREVIEW: Json = {
+    "summary": "At 02:30, every day, America/New_York",
+    "times": ["2024-03-10T07:00:00.000Z", "2024-03-11T06:30:00.000Z"],
+    "warnings": [
+        {
+            "code": "DST_SKIPPED",
+            "message": "On 2024-03-10 the clock jumps over 02:30; it runs at 03:00 instead.",
+            "at": "2024-03-10T07:00:00.000Z",
+        }
+    ],
+    "errors": [],
 }

@@ -53,10 +53,8 @@ def body_refused(message: str, *, path: Sequence[str] = ()) -> Refused:
     fault: dict[str, Any] = {"path": list(path), "in": "body", "message": message}
     extras = {"fields": [fault]}
     status = PROBLEM_KINDS["VALIDATION_FAILED"].status
-    refusal = Refusal(
-        status=status, code="VALIDATION_FAILED", message=f"The body: {message}", extras=extras
-    )
-    return Refused(refusal)
+    told = f"{'.'.join(path) or 'The body'}: {message}"
+    return Refused(Refusal(status=status, code="VALIDATION_FAILED", message=told, extras=extras))
 
 
 def refusal_of(error: GobError, endpoint: Endpoint, scope: Scope) -> Refusal:

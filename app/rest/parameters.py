@@ -23,7 +23,7 @@ _HEADERS: dict[str, Json] = {
             "Key of the client's choice; a repeat within 24 hours returns the first outcome. The"
             " same as `idempotencyKey` in the body, and wins over it."
         ),
-        "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+        "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"},
     },
     "Last-Event-ID": {
         "description": "Cursor of the last event seen, as browsers send it; wins over `after`.",

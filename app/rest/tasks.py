@@ -1,8 +1,8 @@
-"""Tasks over REST: made, found, started and deleted."""
+"""Tasks over REST: made, found, changed, held, started and deleted."""
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,13 +13,15 @@ from app.rest.answers import Answer, Outcome, next_page, path_to, replayed_heade
 from app.rest.backfill import BACKFILL
 from app.rest.calls import Call
 from app.rest.endpoints import KEYED, Body, Endpoint, Example, Success
-from app.rest.queries import After, PageSize, Query, of_kind
+from app.rest.failures import body_refused
+from app.rest.queries import After, MomentQuery, PageSize, Query, of_kind
+from app.rest.task_bodies import FlatTaskChanges, PauseTaskBody, RunNowBody, UpdateTaskBody
 from domain.access.scopes import Scope
 from domain.kernel.errors import NotFound, ValidationFailed
 from domain.kernel.paging import DEFAULT_SIZE, PageRequest
-from domain.kernel.validation import ClientModel, JsonObject, Text, Whole
-from domain.runs.spec import LONGEST_WAIT_S
+from domain.kernel.validation import Text
 from domain.tasks.flat import FlatTask, from_flat, in_flat_names, is_flat
+from domain.tasks.flat_changes import changes_of
 from domain.tasks.queries import TaskFilter, TaskOrder
 from domain.tasks.rows import TaskRow
 from domain.tasks.schedule import ScheduleKind
@@ -27,7 +29,17 @@ from domain.tasks.spec import NewTask
 from domain.tasks.state import OPEN, TaskStatus
 from schema.ids import Kind, decode_id, encode_id
 
-TASK_LINKS = ("task", "deleteTask", "runTaskNow")
+TASK_LINKS = (
+    "task",
+    "updateTask",
+    "pauseTask",
+    "resumeTask",
+    "runTaskNow",
+    "backfillTask",
+    "nextOccurrences",
+    "taskOccurrences",
+    "deleteTask",
+)
 
 
 class ScheduleType(StrEnum):
@@ -53,17 +65,15 @@ class TaskQuery(Query):
     agent_id: Annotated[
         Text | None, of_kind(Kind.AGENT), Field(description="Only those of this agent.")
     ] = None
+    next_run_since: Annotated[
+        MomentQuery | None, Field(description="Next due at or after this moment.")
+    ] = None
+    next_run_until: Annotated[
+        MomentQuery | None, Field(description="Next due before this moment.")
+    ] = None
     order_by: Annotated[TaskOrder, Field(description="Sort order.")] = TaskOrder.NEXT_RUN_AT_ASC
     first: PageSize = DEFAULT_SIZE
     after: After | None = None
-
-
-class RunNowBody(ClientModel):
-    """How to start a task at once."""
-
-    inputs: JsonObject | None = None
-    wait_seconds: Annotated[Whole, Field(ge=0, le=LONGEST_WAIT_S)] | None = 0
-    idempotency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
 
 
 async def create(call: Call) -> Outcome:
@@ -77,7 +87,8 @@ async def create(call: Call) -> Outcome:
     headers: HeaderList = [(b"location", _path_of(row).encode())]
     if row.created_at < began_us:
         headers.append(replayed_header())
-    return Answer(status=201, body=Task.of(row).json_bytes(), headers=headers)
+    shown = await _shown(call, row)
+    return Answer(status=201, body=shown.json_bytes(), headers=headers)
 
 
 async def listing(call: Call) -> Outcome:
@@ -89,11 +100,15 @@ async def listing(call: Call) -> Outcome:
         statuses=asked.status or None,
         schedules=[ScheduleKind[one.name] for one in asked.type] or None,
         agent_id=None if agent is None else decode_id(Kind.AGENT, agent, path="agentId"),
+        since_us=asked.next_run_since,
+        until_us=asked.next_run_until,
     )
     page = PageRequest.of(first=asked.first, after=asked.after)
     found = await call.services.tasks.tasks(call.principal, narrowing, asked.order_by, page)
+    ids = [row.id for row in found.items]
+    last = await call.services.tasks.last_occurrences(call.principal, ids)
     headers = next_page(call.scope, found)
-    return Answer(status=200, body=TaskPage.of(found).json_bytes(), headers=headers)
+    return Answer(status=200, body=TaskPage.of(found, last).json_bytes(), headers=headers)
 
 
 async def read(call: Call) -> Outcome:
@@ -101,7 +116,25 @@ async def read(call: Call) -> Outcome:
     row = await call.services.tasks.task(call.principal, call.ident(Kind.TASK))
     if row is None:
         raise NotFound(Kind.TASK.noun, call.scope["path_params"]["id"], path=["id"])
-    return Answer.of(Task.of(row))
+    return Answer.of(await _shown(call, row))
+
+
+async def update(call: Call) -> Outcome:
+    """Change a task, its schedule written in either form."""
+    row = await call.services.tasks.change(call.principal, changes_of(_about(call)))
+    return Answer.of(await _shown(call, row))
+
+
+async def pause(call: Call) -> Outcome:
+    """Hold a task."""
+    row = await call.services.tasks.pause(call.principal, _about(call))
+    return Answer.of(await _shown(call, row))
+
+
+async def resume(call: Call) -> Outcome:
+    """Let a held task go on."""
+    row = await call.services.tasks.resume(call.principal, call.ident(Kind.TASK))
+    return Answer.of(await _shown(call, row))
 
 
 async def delete(call: Call) -> Outcome:
@@ -112,14 +145,26 @@ async def delete(call: Call) -> Outcome:
 
 async def run_now(call: Call) -> Outcome:
     """Start a task at once."""
-    values = {**call.values, "taskId": call.ident(Kind.TASK)}
-    started = await call.services.tasks.run_now(call.principal, values)
+    started = await call.services.tasks.run_now(call.principal, _about(call))
     occurrence = Occurrence.of(started.row)
     headers: HeaderList = [replayed_header()] if started.replayed else []
     if occurrence.run is not None:
         headers.append((b"location", path_to("runs", occurrence.run.id).encode()))
     status = 202 if occurrence.status in OPEN else 200
     return Answer(status=status, body=occurrence.json_bytes(), headers=headers)
+
+
+def _about(call: Call) -> dict[str, Any]:
+    """The values of a request about the task that its path names."""
+    if "taskId" in call.values:
+        message = "There is no such field; the path names the task."
+        raise body_refused(message, path=["taskId"])
+    return {**call.values, "taskId": call.ident(Kind.TASK)}
+
+
+async def _shown(call: Call, row: TaskRow) -> Task:
+    last = await call.services.tasks.last_occurrences(call.principal, [row.id])
+    return Task.of(row, last.get(row.id))
 
 
 def _path_of(row: TaskRow) -> str:
@@ -196,6 +241,77 @@ READ = Endpoint(
     answers={200: Success(description="The task.", document=Task, example=examples.TASK)},
 )
 
+UPDATE = Endpoint(
+    method="PATCH",
+    path="/tasks/{id}",
+    operation_id="updateTask",
+    tag="Tasks",
+    summary="Change a task",
+    description=(
+        "Changes what is given: what is absent stays, null clears to the default. Say when with"
+        " `type` and the fields that go with it, of which a kind that stays keeps what is absent;"
+        " or with `schedule` as in GraphQL, which changes as a whole. With `expectedVersion` a"
+        " newer version is a conflict. A run at work keeps the old settings."
+    ),
+    scope=Scope.TASKS_WRITE,
+    perform=update,
+    kind=Kind.TASK,
+    body=Body(
+        model=FlatTaskChanges | UpdateTaskBody,
+        example=Example(summary="An hour later", value=examples.UPDATE_TASK),
+        more_examples=[
+            Example(summary="As in GraphQL", value=examples.UPDATE_NESTED_TASK),
+        ],
+        ids={"agent.id": Kind.AGENT},
+    ),
+    renames={"taskId": "id"},
+    answers={
+        200: Success(description="The task as saved.", document=Task, example=examples.TASK_CHANGED)
+    },
+    problems=[409],
+)
+
+PAUSE = Endpoint(
+    method="POST",
+    path="/tasks/{id}/pause",
+    operation_id="pauseTask",
+    tag="Tasks",
+    summary="Hold a task",
+    description=(
+        "Holds a task, for good or until a moment; runs at work go on. What falls into the pause"
+        " is treated by the missed-run policy when the task goes on."
+    ),
+    scope=Scope.TASKS_WRITE,
+    perform=pause,
+    kind=Kind.TASK,
+    body=Body(
+        model=PauseTaskBody,
+        example=Example(summary="Until the holidays are over", value=examples.PAUSE_TASK),
+        moments=("until",),
+        is_required=False,
+    ),
+    renames={"taskId": "id"},
+    answers={
+        200: Success(description="The task is held.", document=Task, example=examples.TASK_HELD)
+    },
+    problems=[409],
+)
+
+RESUME = Endpoint(
+    method="POST",
+    path="/tasks/{id}/resume",
+    operation_id="resumeTask",
+    tag="Tasks",
+    summary="Let a held task go on",
+    description="Lets a held task go on; one that is not held stays as it is.",
+    scope=Scope.TASKS_WRITE,
+    perform=resume,
+    kind=Kind.TASK,
+    renames={"taskId": "id"},
+    answers={200: Success(description="The task goes on.", document=Task, example=examples.TASK)},
+    problems=[409],
+)
+
 DELETE = Endpoint(
     method="DELETE",
     path="/tasks/{id}",
@@ -248,4 +364,14 @@ RUN = Endpoint(
     problems=[409],
 )
 
-TASK_ENDPOINTS: Sequence[Endpoint] = (CREATE, LIST, READ, DELETE, RUN, BACKFILL)
+TASK_ENDPOINTS: Sequence[Endpoint] = (
+    CREATE,
+    LIST,
+    READ,
+    UPDATE,
+    DELETE,
+    PAUSE,
+    RESUME,
+    RUN,
+    BACKFILL,
+)

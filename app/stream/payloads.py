@@ -94,7 +94,9 @@ class Payloads:
 
     async def _task(self, reader: Principal, record: EventRecord) -> TaskUpdate:
         data, tasks = record.data, self._services.tasks
-        row = await tasks.task(reader, data["taskId"])
+        task_id = data["taskId"]
+        row = await tasks.task(reader, task_id)
+        last = await tasks.last_occurrences(reader, [] if row is None else [task_id])
         occurrence_id = data.get("occurrenceId")
         found = (
             {} if occurrence_id is None else await tasks.occurrences_by_ids(reader, [occurrence_id])
@@ -102,8 +104,8 @@ class Payloads:
         occurrence = found.get(occurrence_id or "")
         return TaskUpdate(
             change=TaskChange(data["change"]),
-            task_id=encode_id(Kind.TASK, data["taskId"]),
-            task=None if row is None else Task.of(row),
+            task_id=encode_id(Kind.TASK, task_id),
+            task=None if row is None else Task.of(row, last.get(task_id)),
             occurrence=None if occurrence is None else Occurrence.of(occurrence),
         )
 

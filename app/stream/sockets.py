@@ -211,8 +211,9 @@ class _Connection:
         )
 
     async def _check_task(self, task_id: str) -> None:
+        """Let a deleted task be watched, too: its deletion may still lie ahead in the stream."""
         self._principal.needs(Permission.TASKS_READ)
-        if await self._parts.services.tasks.task(self._principal, task_id) is None:
+        if task_id not in await self._parts.services.tasks.by_ids(self._principal, [task_id]):
             raise NotFound("task", task_id, path=["taskId"])
 
     async def _concerns(self, task_id: str | None, record: EventRecord) -> bool:

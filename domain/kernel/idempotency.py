@@ -24,7 +24,8 @@ from domain.kernel.validation import Text
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 
-IdempotencyKey = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+LONGEST_KEY = 200
+IdempotencyKey = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_KEY)]
 """A key of the client's choice."""
 
 _REMEMBER = """

@@ -1,16 +1,17 @@
 """A task as scripts write it: its schedule beside the other fields, with its kind as `type`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from domain.agents.changes import merged
 from domain.kernel.errors import FieldProblem, ValidationFailed
 from domain.kernel.idempotency import IdempotencyKey
-from domain.kernel.validation import Flag, refusal, validated
+from domain.kernel.validation import ClientModel, Flag, refusal, validated
 from domain.tasks.cron import FIELD_NAMES
-from domain.tasks.schedule_spec import CronFields, Times, Zone, plain_expression
+from domain.tasks.schedule import Adhoc, Cron, Planned
+from domain.tasks.schedule_spec import CronFields, ScheduleSpec, Times, Zone, plain_expression
 from domain.tasks.spec import TaskFields
 
 FLAT = ("type", "runNow", "times", "cron", "timezone")
@@ -41,8 +42,8 @@ CronText = Annotated[
 """The five fields of a cron schedule, or one line of them."""
 
 
-class FlatTask(TaskFields):
-    """A new task, its schedule by `type`: with `times`, or with `cron` and a `timezone`."""
+class FlatSchedule(ClientModel):
+    """When a task is due, by `type`: with `times`, or with `cron` and a `timezone`."""
 
     type: Annotated[
         Literal["adhoc", "planned", "scheduled"], Field(description="Kind of schedule.")
@@ -51,7 +52,6 @@ class FlatTask(TaskFields):
     times: Times | None = None
     cron: CronText | None = None
     timezone: Zone | None = None
-    idempotency_key: IdempotencyKey | None = None
 
     @field_validator("run_now", "times", "cron", "timezone")
     @classmethod
@@ -63,26 +63,54 @@ class FlatTask(TaskFields):
         return value
 
 
+F = TypeVar("F", bound=FlatSchedule)
+
+
+class FlatTask(TaskFields, FlatSchedule):
+    """A new task, its schedule by `type`: with `times`, or with `cron` and a `timezone`."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+
 def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values in the shape of CreateTaskInput; what has that shape stays as it is.
 
     Raises ValidationFailed naming fields as the client did.
     """
-    _refuse_numbers(values)
+    refuse_numbers(values)
     if not is_flat(values):
         return dict(values)
+    refuse_both_forms(values)
+    given = merged({}, values)
+    schedule = _nested(_checked(FlatTask, given), given)
+    others = {name: value for name, value in given.items() if name not in FLAT}
+    return {**others, "schedule": schedule}
+
+
+def nested_schedule(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schedule alone in the shape of ScheduleInput.
+
+    Raises ValidationFailed naming fields as the client did.
+    """
+    given = merged({}, values)
+    return _nested(_checked(FlatSchedule, given), given)
+
+
+def flat_schedule(spec: ScheduleSpec) -> dict[str, Any]:
+    """Return the fields that say a schedule in the flat form."""
+    match spec.schedule():
+        case Adhoc(run_now=run_now):
+            return {"type": "adhoc", "runNow": run_now}
+        case Planned(times=times):
+            return {"type": "planned", "times": list(times)}
+        case Cron(expression=expression, timezone=timezone):
+            return {"type": "scheduled", "cron": expression, "timezone": timezone}
+
+
+def refuse_both_forms(values: Mapping[str, Any]) -> None:
+    """Refuse a schedule that is said twice. Raises ValidationFailed."""
     if "schedule" in values:
         raise ValidationFailed.of("type", "Give either type or schedule, not both.")
-    given = merged({}, values)
-    if "type" not in given:
-        raise ValidationFailed.of("type", f"Give {_KINDS}; this field is required.")
-    flat = validated(FlatTask, given)
-    needed = _NEEDED_BY.get(flat.type)
-    if needed is not None and needed not in given:
-        message = f"Give a value; the type {flat.type} requires this field."
-        raise ValidationFailed.of(needed, message)
-    others = {name: value for name, value in given.items() if name not in FLAT}
-    return {**others, "schedule": {flat.type: _nested(flat)}}
 
 
 def is_flat(values: Mapping[str, Any]) -> bool:
@@ -100,7 +128,32 @@ def in_flat_names(error: ValidationFailed) -> ValidationFailed:
     )
 
 
-def _nested(flat: FlatTask) -> dict[str, Any]:
+def refuse_numbers(values: Mapping[str, Any]) -> None:
+    """Refuse moments as numbers: what they would count from, and in which unit, is a guess.
+
+    Raises ValidationFailed.
+    """
+    numbers = [path for path, value in _moments(values) if isinstance(value, int | float)]
+    if numbers:
+        message = "Give a moment as text, such as 2026-11-22T09:30:00Z."
+        raise ValidationFailed([FieldProblem(path=path, message=message) for path in numbers])
+
+
+def _checked(model: type[F], given: Mapping[str, Any]) -> F:
+    if "type" not in given:
+        raise ValidationFailed.of("type", f"Give {_KINDS}; this field is required.")
+    return validated(model, given)
+
+
+def _nested(flat: FlatSchedule, given: Mapping[str, Any]) -> dict[str, Any]:
+    needed = _NEEDED_BY.get(flat.type)
+    if needed is not None and needed not in given:
+        message = f"Give a value; the type {flat.type} requires this field."
+        raise ValidationFailed.of(needed, message)
+    return {flat.type: _inside(flat)}
+
+
+def _inside(flat: FlatSchedule) -> dict[str, Any]:
     if flat.times is not None:
         return {"times": list(flat.times)}
     if flat.cron is not None:
@@ -115,14 +168,6 @@ def _flat_path(path: tuple[str, ...]) -> tuple[str, ...]:
         if path[: len(nested)] == nested:
             return (*flat, *path[len(nested) :])
     return path
-
-
-def _refuse_numbers(values: Mapping[str, Any]) -> None:
-    """Refuse moments as numbers: what they would count from, and in which unit, is a guess."""
-    numbers = [path for path, value in _moments(values) if isinstance(value, int | float)]
-    if numbers:
-        message = "Give a moment as text, such as 2026-11-22T09:30:00Z."
-        raise ValidationFailed([FieldProblem(path=path, message=message) for path in numbers])
 
 
 def _moments(values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], object]]:

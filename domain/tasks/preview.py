@@ -70,9 +70,9 @@ def preview(values: Mapping[str, Any], *, now_us: int) -> SchedulePreview:
     try:
         spec = validated(PreviewSpec, values)
     except ValidationFailed as error:
-        if any(problem.path[0] != "schedule" for problem in error.problems):
+        if any(problem.path[:1] != ("schedule",) for problem in error.problems):
             raise
-        return _invalid(values, error.problems)
+        return unreadable(values, error.problems)
     schedule = spec.schedule.schedule()
     after_us = now_us if spec.after is None else spec.after
     times = upcoming(schedule, after_us=after_us, count=spec.count)
@@ -83,7 +83,8 @@ def preview(values: Mapping[str, Any], *, now_us: int) -> SchedulePreview:
     )
 
 
-def _invalid(values: Mapping[str, Any], problems: Sequence[FieldProblem]) -> SchedulePreview:
+def unreadable(values: Mapping[str, Any], problems: Sequence[FieldProblem]) -> SchedulePreview:
+    """Tell why what a client sent is no schedule; one that is never due is warned of as well."""
     try:
         cron_times(_expression_in(values), UTC_ZONE)
     except NeverDueError as error:

@@ -100,7 +100,11 @@ class TaskService(TaskQueries):
         Raises ValidationFailed, NotFound for the task or the agent, and Conflict.
         """
         principal.needs(Scope.TASKS_WRITE)
-        changes = TaskChanges.of(values)
+        return await self.change(principal, TaskChanges.of(values))
+
+    async def change(self, principal: Principal, changes: TaskChanges) -> TaskRow:
+        """Save changes taken apart already, as `update` does."""
+        principal.needs(Scope.TASKS_WRITE)
         async with self._commits.batch(principal.workspace_id) as batch:
             task = await self._saving.locked(batch, changes.task_id, must_be_readable=False)
             refuse_other_version(task, changes.expected_version)

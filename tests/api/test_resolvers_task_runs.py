@@ -164,3 +164,29 @@ async def test_runs_of_a_task_share_a_conversation_when_it_says_so(world: ApiWor
     shared = data["task"]["conversation"]
     assert shared is not None
     assert data["task"]["lastOccurrence"]["run"]["conversation"] == shared
+
+
+PAGE = """
+query ($first: Int!) { tasks(first: $first, orderBy: NAME_ASC) { totalCount nodes {
+  agent { slug } conversation { id } nextOccurrences
+  lastOccurrence { task { name } run { id agent { slug } } attempts { id occurrence { id } } }
+} } }
+"""
+
+
+async def test_a_page_of_tasks_takes_as_many_reads_however_long_it_is(world: ApiWorld):
+    for number in range(6):
+        task = await made(world, name=f"Task {number}", conversationMode="CONTINUE")
+        await world.ask(RUN_NOW, input={"taskId": task["id"]})
+    database, reads = world.runs.database, list[str]()
+    await database._on(database._reader, lambda reader: reader.set_trace_callback(reads.append))
+
+    async def read_with(first: int) -> int:
+        reads.clear()
+        found = (await world.ask(PAGE, first=first))["tasks"]
+        assert [node["lastOccurrence"]["task"]["name"] for node in found["nodes"]] == [
+            f"Task {number}" for number in range(first)
+        ]
+        return len(reads)
+
+    assert await read_with(2) == await read_with(6)

@@ -116,6 +116,16 @@ async def test_a_bad_idempotency_key_is_refused(world: RestWorld, key: str):
     assert fields_of(problem)[0][:2] == ("header", "Idempotency-Key")
 
 
+@pytest.mark.parametrize("key", [5, "", "x" * 201, {}])
+async def test_a_bad_key_in_the_body_is_refused_beside_a_good_header(world: RestWorld, key: object):
+    body = {"agent": {"slug": "default"}, "instruction": "do it", "idempotencyKey": key}
+
+    response = await world.client.post(EXECUTE, json=body, headers={"idempotency-key": "good"})
+
+    (found,) = fields_of(problem_of(response, 422, "VALIDATION_FAILED"))
+    assert found[:2] == ("body", "idempotencyKey")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "scope"),
     [

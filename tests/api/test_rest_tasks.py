@@ -4,51 +4,20 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from domain.access.scopes import Scope
 from schema.ids import Kind, encode_id
-from tests.api.rest_world import ROOT, RestWorld, fields_of, problem_of, rest_world
+from tests.api.rest_tasks import FAR, TASKS, made, names, nodes, shown, task
+from tests.api.rest_world import RestWorld, fields_of, problem_of, rest_world
 
 UNKNOWN = encode_id(Kind.TASK, "019aabcd-ef12-7456-9abc-def012345678")
-TASKS = f"{ROOT}/tasks"
-FAR = "2099-01-01T00:00:00.000Z"
-SHOWN = """
-query ($id: ID!) { task(id: $id) {
-  id name status pauseReason agent { id } conversation { id } instruction inputs
-  schedule { __typename summary ... on PlannedSchedule { times }
-             ... on CronSchedule { expression timezone } }
-  startsAt endsAt retry { maxAttempts backoffSeconds maxBackoffSeconds retryOn } overlapPolicy
-  missedRunPolicy graceSeconds timeoutSeconds jitterSeconds maxConcurrency priority nextRunAt
-  consecutiveFailures pauseAfterFailures maxRuns metadata version createdAt updatedAt
-} }
-"""
-KINDS = {"AdhocSchedule": "adhoc", "PlannedSchedule": "planned", "CronSchedule": "scheduled"}
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncGenerator[RestWorld, None]:
     async with rest_world(tmp_path) as opened:
         yield opened
-
-
-def task(**given: Any) -> dict[str, Any]:
-    """A task on demand with something else in it."""
-    plain = {"name": "Report", "agent": {"slug": "default"}, "instruction": "do it"}
-    return {**plain, "type": "adhoc", **given}
-
-
-async def made(world: RestWorld, **given: Any) -> dict[str, Any]:
-    response = await world.client.post(TASKS, json=task(**given))
-    assert response.status_code == 201, response.text
-    return response.json()
-
-
-async def names(world: RestWorld, query: str = "") -> list[str]:
-    response = await world.client.get(httpx.URL(f"http://localhost{TASKS}?{query}"))
-    assert response.status_code == 200, response.text
-    return [node["name"] for node in response.json()["nodes"]]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +41,7 @@ async def test_a_task_reads_as_graphql_shows_it(
     assert response.status_code == 201
     assert response.headers["location"] == f"{TASKS}/{created['id']}"
     assert schedule.items() <= created["schedule"].items()
-    shown = (await world.api.ask(SHOWN, id=created["id"]))["task"]
-    shown["schedule"]["type"] = KINDS[shown["schedule"].pop("__typename")]
-    assert created == shown
+    assert created == await shown(world, created["id"])
     assert (await world.client.get(response.headers["location"])).json() == created
 
 
@@ -108,6 +75,9 @@ async def test_a_repeated_request_makes_one_task(world: RestWorld):
         ("type=planned&type=adhoc&orderBy=NAME_ASC", ["Once", "Report"]),
         ("status=PAUSED", []),
         ("search=dai", ["Daily"]),
+        ("nextRunSince=2098-12-31T00:00:00Z", ["Once"]),
+        ("nextRunUntil=2098-12-31T00:00:00%2B01:00", ["Daily"]),
+        ("nextRunSince=2023-11-15T09:00:00Z&nextRunUntil=2023-11-15T09:00:00Z", []),
     ],
 )
 async def test_parameters_narrow_the_list(world: RestWorld, query: str, found: list[str]):
@@ -129,6 +99,26 @@ async def test_the_link_leads_from_page_to_page(world: RestWorld):
         address = response.headers.get("link", "").partition("<")[2].partition(">")[0]
 
     assert seen == [["Task 0", "Task 1"], ["Task 2"]]
+
+
+async def test_a_task_shows_its_last_occurrence(world: RestWorld):
+    created = await made(world)
+    assert created["lastOccurrence"] is None
+
+    started = (await world.client.post(f"{TASKS}/{created['id']}/run")).json()
+
+    found = (await world.client.get(f"{TASKS}/{created['id']}")).json()
+    assert found["lastOccurrence"] == started
+    assert found == await shown(world, created["id"])
+    assert await nodes(world, TASKS) == [found]
+
+
+async def test_a_task_that_begins_at_once_says_so_to_who_may_only_write(world: RestWorld):
+    async with await world.with_scopes(Scope.TASKS_WRITE) as client:
+        response = await client.post(TASKS, json=task(runNow=True))
+
+    assert response.status_code == 201
+    assert response.json()["lastOccurrence"]["trigger"] == "MANUAL"
 
 
 async def test_a_deleted_task_is_gone(world: RestWorld):
@@ -219,6 +209,8 @@ async def test_two_schedules_at_once_are_refused(world: RestWorld):
         ("agentId=x", "agentId"),
         ("first=0", "first"),
         ("page=2", "page"),
+        ("nextRunSince=tomorrow", "nextRunSince"),
+        ("nextRunUntil=4070908800", "nextRunUntil"),
     ],
 )
 async def test_a_bad_parameter_is_named(world: RestWorld, query: str, where: str):

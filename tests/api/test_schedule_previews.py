@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from app.graphql.errors import RequestRejected
+from app.graphql.gate import Gate, Limits
 from tests.api.api_world import ApiWorld, api_world
+from tests.api.served import served_core
 from tests.api.task_documents import HOURLY, made
 
 
@@ -27,6 +30,34 @@ async def test_next_times_are_asked_for_within_bounds(world: ApiWorld, count: in
 
     [error] = response["errors"]
     assert error["message"] == f"count: Ask for 1 to 100 times, not {count}."
+
+
+@pytest.mark.parametrize(
+    ("document", "cost"),
+    [
+        ("{ tasks(first: 100) { nodes { nextOccurrences(count: 100) } } }", 50_201),
+        ("{ tasks(first: 100) { nodes { nextOccurrences } } }", 2701),
+        ("{ previewSchedule(schedule: { adhoc: {} }, count: 100) { times } }", 502),
+        ("query ($n: Int!) { tasks { nodes { nextOccurrences(count: $n) } } }", 10_041),
+    ],
+)
+def test_next_times_weigh_by_how_many_are_asked_for(document: str, cost: int):
+    with pytest.raises(RequestRejected) as refused:
+        Gate(served_core(), limits=Limits(cost=100)).admit(document, None)
+
+    [body] = refused.value.bodies
+    assert (body["extensions"]["limit"], body["extensions"]["value"]) == ("cost", cost)
+
+
+def test_a_page_of_next_times_is_admitted_and_a_second_beside_it_is_not():
+    page = "tasks(first: 100) { nodes { nextOccurrences(count: 100) } }"
+    gate = Gate(served_core())
+
+    admitted = gate.admit(f"{{ {page} }}", None)
+
+    assert admitted.name is None
+    with pytest.raises(RequestRejected):
+        gate.admit(f"{{ {page} more: {page} }}", None)
 
 
 PREVIEW = """

@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.gob_process import TRACEBACK, GobProcess
 from tests.e2e.graphql_client import Client
+from tests.e2e.rest_client import RestClient
 from tests.e2e.stream_client import Frame, stream_of
 
 CREATE_TASK = """
@@ -82,6 +83,35 @@ async def test_one_task_is_followed_without_the_others(gob: GobProcess):
     assert {f["data"]["taskId"] for f in seen if f["event"] == "task.update"} == {wanted["id"]}
     runs = {f["data"]["runId"] for f in seen if f["event"] == "run.update"}
     assert runs == {seen[-1]["data"]["occurrence"]["run"]["id"]}
+
+
+async def test_a_frame_carries_the_documents_of_rest(gob: GobProcess):
+    async with RestClient.of(gob) as rest, stream_of(gob) as stream:
+        await stream.subscribe("t", "task.update")
+        task = await rest.post("/tasks", {**TASK, "schedule": {"adhoc": {}}})
+        created = await stream.heard()
+        await rest.send("POST", f"/tasks/{task['id']}/pause", json={"reason": "Holidays"})
+        held = await stream.heard()
+        shown = await rest.get(f"/tasks/{task['id']}")
+
+    assert (created["data"]["task"], held["data"]["task"]) == (task, shown)
+    assert shown["pauseReason"] == "Holidays"
+
+
+async def test_a_deleted_task_is_watched_to_its_end(gob: GobProcess):
+    async with RestClient.of(gob) as rest, stream_of(gob) as stream:
+        await stream.subscribe("all", "task.update")
+        task = await rest.post("/tasks", {**TASK, "schedule": {"adhoc": {}}})
+        first = await stream.heard()
+        await rest.send("DELETE", f"/tasks/{task['id']}")
+        gone = await stream.heard()
+        await stream.send({"type": "unsubscribe", "id": "all"})
+        await stream.heard()
+        await stream.subscribe("t", "task.update", taskId=task["id"], after=first["cursor"])
+        again = await stream.heard()
+
+    assert again == {**gone, "id": "t"}
+    assert (again["data"]["change"], again["data"]["task"]) == ("DELETED", None)
 
 
 async def test_a_memory_is_told_as_it_is_now(gob: GobProcess):
