@@ -40,7 +40,12 @@ def _schedules(due_us: int) -> Iterator[Cron]:
 
 
 async def add_tasks(
-    url: str, count: int, *, due_us: int, new_id: IdSource, instruction: str = "report"
+    url: str,
+    count: int,
+    *,
+    due_us: int,
+    new_id: IdSource,
+    instruction: Callable[[int], str] = "report {}".format,
 ) -> None:
     """Insert so many tasks of the default agent, due then, in one transaction."""
     async with reading(url) as fetch:
@@ -62,7 +67,7 @@ async def add_tasks(
             **kinds[number % len(kinds)],
             "id": new_id(),
             "name": f"task {number}",
-            "instruction": instruction.format(number),
+            "instruction": instruction(number),
         }
         for number in range(count)
     ]
