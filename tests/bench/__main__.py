@@ -71,7 +71,9 @@ def _measures(asked: argparse.Namespace | None) -> Mapping[str, Callable[[], lis
         ),
         "wires": lambda: _run(lambda: measure_wires(rounds=rounds)),
         "writes": lambda: _run(lambda: measure_writes(rounds=rounds)),
-        "claims": lambda: _claims(rounds, with_servers=asked is not None and asked.postgres),
+        "claims": lambda: _claims(
+            max(1, rounds * 2 // 3), with_servers=asked is not None and asked.postgres
+        ),
     }
 
 
