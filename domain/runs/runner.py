@@ -1,7 +1,7 @@
 """The runs in the hands of this process: claimed, renewed, stopped, handed back."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -288,15 +288,25 @@ class Runner:
         self._tasks.append(start_detached(work, name=name))
 
     async def _take_due(self) -> None:
-        """Fill free places from the table, since hints to a full process were spent."""
+        """Fill free places from the table, since hints to a full process were spent.
+
+        Another process may take what was read here first: then what is behind is read too.
+        """
+        tried: set[str] = set()
         try:
-            for run_id in await self._office.due(self._capacity.runs):
-                if self.is_full():
-                    self._more = True
-                    return
-                await self.execute(run_id)
+            while fresh := await self._due_but(tried):
+                for run_id in fresh:
+                    if self.is_full():
+                        self._more = True
+                        return
+                    await self.execute(run_id)
+                tried.update(fresh)
         except GobError as error:
             log.warning("runs.due_not_read", reason=error.message)
+
+    async def _due_but(self, tried: Collection[str]) -> list[str]:
+        due = await self._office.due(self._capacity.runs)
+        return [run_id for run_id in due if run_id not in tried]
 
     def _hear(self, message: bytes) -> None:
         kind, run_id, words = message.decode().split("\n", 2)
