@@ -1,7 +1,7 @@
 """The runs in the hands of this process: claimed, renewed, stopped, handed back."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from domain.runs.engine import RunEngine
 from domain.runs.held import Capacity, Held, Stop, is_last_try
 from domain.runs.journal import Journal, LeaseLostError
 from domain.runs.lease import Claimed, LeaseOffice, PastStep
+from domain.runs.lease_keeper import LeaseKeeper
 from domain.runs.orders import ORDERS_CHANNEL, OrderKind
 from domain.runs.stepping import RunLeavesError
 from domain.runs.steps import StepStart
@@ -57,7 +58,7 @@ class Runner:
     async def __aenter__(self) -> Self:
         self._listener = self._bus.listen(ORDERS_CHANNEL, self._hear)
         self._tasks = [
-            asyncio.create_task(self._keep_leases(), name="lease-keeper"),
+            asyncio.create_task(self._lease_keeper().keep(), name="lease-keeper"),
             asyncio.create_task(self._watch_orders(), name="order-watch"),
         ]
         return self
@@ -71,6 +72,15 @@ class Runner:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+    def _lease_keeper(self) -> LeaseKeeper:
+        return LeaseKeeper(
+            office=self._office,
+            clock=self._clock,
+            limits=self._capacity,
+            at_work=lambda: {run_id: held.work for run_id, held in self._held.items()},
+            lose=self.lose,
+        )
 
     @property
     def engine(self) -> RunEngine:
@@ -121,7 +131,6 @@ class Runner:
         if held is not None:
             # It may have been parked already, and what it waits for be what the hint is about.
             held.hinted = True
-        if held is not None:
             return
         if run_id in self._claiming:
             if self._pull_task is not None:
@@ -300,16 +309,20 @@ class Runner:
         self._tasks.append(start_detached(work, name=name))
 
     async def _take_all(self) -> None:
+        tried: set[str] = set()
         try:
             while (self._more or self._set_aside) and not self.is_full():
-                await self._take_due()
+                await self._take_due(tried)
         finally:
             self._pull_task = None
             self._more = self._more or bool(self._set_aside)
             self._set_aside.clear()
 
-    async def _take_due(self) -> None:
-        """Take the most urgent of those that are due, then those whose moment is just ahead."""
+    async def _take_due(self, tried: set[str]) -> None:
+        """Take the most urgent of those that are due, then those whose moment is just ahead.
+
+        Another process may take what was read here first: then what is behind is read too.
+        """
         self._more, hinted, due = False, tuple(self._set_aside), list[str]()
         self._set_aside.clear()
         try:
@@ -322,6 +335,8 @@ class Runner:
                 return
             if run_id not in self._held and run_id not in self._claiming:
                 await self._begin(run_id)
+        self._more = self._more or not tried.issuperset(due)
+        tried.update(due)
 
     def _hear(self, message: bytes) -> None:
         kind, run_id, words = message.decode().split("\n", 2)
@@ -359,42 +374,3 @@ class Runner:
                 log.warning("runs.orders_not_read", reason=error.message)
             except Exception:  # the edge of a background loop: the next look tries again
                 log.exception("runs.orders_not_read")
-
-    async def _keep_leases(self) -> None:
-        """Renew every lease in one statement; what could not be renewed in time stops itself."""
-        limits = self._capacity
-        renewed, wait_s = self._clock.monotonic(), limits.renew_s
-        while True:
-            await self._clock.sleep(wait_s)
-            before = {run_id: held.work for run_id, held in self._held.items()}
-            wait_s = limits.renew_s
-            # A lease counts from when its renewal was sent: the answer may be late.
-            sent = self._clock.monotonic()
-            # A little time always, or runs taken after an outage would be given up unasked.
-            within_s = max(limits.give_up_s - (sent - renewed), limits.renew_s / 4)
-            if not before or await self._renew(before, within_s=within_s):
-                renewed = sent
-                continue
-            rest_s = limits.give_up_s - (self._clock.monotonic() - renewed)
-            wait_s = max(min(rest_s, limits.renew_s / 4), 0.0)
-            if rest_s <= 0:
-                for work in before.values():
-                    self.lose(work)
-                # What is taken from now on has leases of its own.
-                renewed, wait_s = self._clock.monotonic(), limits.renew_s / 4
-
-    async def _renew(self, before: Mapping[str, Work], *, within_s: float) -> bool:
-        """Prolong the leases; False when the database did not answer in time."""
-        try:
-            async with asyncio.timeout(within_s):
-                kept = await self._office.renew(tuple(before))
-        except (GobError, TimeoutError) as error:
-            log.warning("runs.leases_not_renewed", runs=len(before), reason=str(error))
-            return False
-        except Exception:  # the edge of a background loop: it must not end with one answer
-            log.exception("runs.leases_not_renewed", runs=len(before))
-            return False
-        for run_id, work in before.items():
-            if kept.get(run_id) != work.claim.fence:
-                self.lose(work)
-        return True

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from domain.kernel.moments import EARLIEST_US
+from domain.kernel.rows import Unreadable
 from domain.runs.work import dumps
 from domain.tasks.reading import (
     Fault,
@@ -95,9 +96,9 @@ def _settings_before(row: TaskRow, changes: TaskChanges) -> TaskSettings:
     for name in _WHOLE:
         if name in changes.values:
             setattr(kept, name, {})
-    replaces = changes.values.get("schedule") is not None
+    is_lost = isinstance(kept.schedule, Unreadable)
     try:
-        return settings_of(kept, due=Adhoc() if replaces else None)
+        return settings_of(kept, due=Adhoc() if is_lost else None)
     except ValidationError as error:
         found = [
             Fault(column=name, message=f"{detail['msg']}.", cure=to_camel(name))

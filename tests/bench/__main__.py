@@ -11,6 +11,7 @@ from typing import Any, cast
 import asyncpg
 import uvloop
 
+from tests.bench.claims import measure_claims
 from tests.bench.figures import Section, report, write_page
 from tests.bench.processes import (
     BareServer,
@@ -70,6 +71,9 @@ def _measures(asked: argparse.Namespace | None) -> Mapping[str, Callable[[], lis
         ),
         "wires": lambda: _run(lambda: measure_wires(rounds=rounds)),
         "writes": lambda: _run(lambda: measure_writes(rounds=rounds)),
+        "claims": lambda: _claims(
+            max(1, rounds * 2 // 3), with_servers=asked is not None and asked.postgres
+        ),
     }
 
 
@@ -119,6 +123,15 @@ def _runs(rounds: int, *, with_servers: bool) -> list[Section]:
                     ours, bare, rounds=rounds, store="PostgreSQL and Redis"
                 ),
             )
+    return sections
+
+
+def _claims(rounds: int, *, with_servers: bool) -> list[Section]:
+    sections = _run(lambda: measure_claims("SQLite", {}, rounds=rounds))
+    if with_servers:
+        with _postgres_and_redis() as settings:
+            store = "PostgreSQL and Redis"
+            sections += _run(lambda: measure_claims(store, settings, rounds=rounds))
     return sections
 
 

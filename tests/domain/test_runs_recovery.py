@@ -193,6 +193,24 @@ async def test_a_full_process_leaves_runs_due_and_takes_them_when_it_has_room(
     assert (ended.status, ended.output) == ("SUCCEEDED", "second")
 
 
+async def test_a_process_that_was_full_goes_on_until_nothing_is_due(world: RunWorld) -> None:
+    gate = Gate()
+    world.model.script([gate, *say("1")], *(say(str(number)) for number in range(2, 6)))
+    async with world.process(runs=1) as runner:
+        first, *others = [await world.accept(str(number)) for number in range(1, 6)]
+        await runner.execute(first)
+        await gate.reached.wait()
+        await runner.execute(others[0])
+
+        # One hint is all that the process ever hears of what waits.
+        gate.opened.set()
+        ended = [await _until_ended(world, run_id) for run_id in others]
+
+    assert [(row.status, row.output) for row in ended] == [
+        ("SUCCEEDED", str(number)) for number in range(2, 6)
+    ]
+
+
 async def _until_ended(world: RunWorld, run_id: str):
     service = world.service(None)
     async with asyncio.timeout(20):

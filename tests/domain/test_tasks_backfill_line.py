@@ -140,7 +140,8 @@ async def test_a_task_that_is_held_meanwhile_starts_no_more(world: TaskWorld) ->
 async def test_a_completed_task_runs_its_past_and_stays_completed(world: TaskWorld) -> None:
     times = [BEGIN_US - 2, BEGIN_US - 1, FIRST_US]
     task = await world.create(
-        schedule={"planned": {"times": times}}, retry={"maxAttempts": 2, "backoffSeconds": 10}
+        schedule={"planned": {"times": times}},
+        retry={"maxAttempts": 2, "backoffSeconds": 10, "maxBackoffSeconds": 10},
     )
     await world.move_to(FIRST_US)
     await work(world, say("done"))

@@ -75,13 +75,18 @@ class Ledger:
 
     def effects(self, kind: str) -> Counter[str]:
         """How often each entry was written."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return Counter(entry for was, entry, _ in map(str.split, lines) if was == kind)
+        return effects_in(self.path, kind)
 
     def asked(self) -> Counter[tuple[str, int]]:
         """How often the model was asked, by entry and results that it had seen."""
         requests = [asked_for(request) for request in self.model.requests if request.body]
         return Counter((entry, seen) for _, entry, seen in requests)
+
+
+def effects_in(path: Path, kind: str) -> Counter[str]:
+    """How often each entry of a kind stands in a file of effects."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter(entry for was, entry, _ in map(str.split, lines) if was == kind)
 
 
 @asynccontextmanager
