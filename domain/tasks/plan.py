@@ -108,12 +108,15 @@ def jitter_us(task_id: str, scheduled_for: int, jitter_seconds: int) -> int:
     return drawn * jitter_seconds * SECOND_US >> 64
 
 
-def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan:
+def plan_due(
+    task: TaskRow, schedule: Schedule, line: Line, now_us: int, *, is_last: bool = False
+) -> Plan:
     """Deal with the due times up to now: on time ones by overlap, others by the missed-run policy.
 
-    A policy that runs every missed time takes only as many as may wait in line.
+    A policy that runs every missed time takes only as many as may wait in line; the rest is left
+    for a later look, and skipped where there will be none (`is_last`).
     """
-    runs_all = task.missed_run_policy == MissedRunPolicy.RUN_ALL
+    runs_all = task.missed_run_policy == MissedRunPolicy.RUN_ALL and not is_last
     room = min(MOST_ROWS, MOST_WAITING - line.waiting) if runs_all else MOST_ROWS
     first = task.next_run_at
     if first is None or first > now_us or room <= 0:

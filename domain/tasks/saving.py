@@ -18,6 +18,7 @@ from domain.runs.candidates import model_of_agent
 from domain.runs.orders import CancelOrder
 from domain.runs.spec import AgentChoice
 from domain.runs.work import dumps
+from domain.tasks.claiming import claim_before_change
 from domain.tasks.commits import Batch
 from domain.tasks.plan import first_due
 from domain.tasks.rows import OccurrenceRow, TaskRow
@@ -128,9 +129,10 @@ class TaskSaving:
 
     async def update(
         self, principal: Principal, batch: Batch, task: TaskRow, changes: TaskChanges
-    ) -> None:
+    ) -> bool:
         """Save what a client changes; a new schedule counts from now.
 
+        False when so much was due by the schedule before that it takes another batch first.
         Raises ValidationFailed, NotFound for the agent, and Conflict.
         """
         settings = _settings_before(task, changes)
@@ -145,7 +147,12 @@ class TaskSaving:
             if value != before[name]
         }
         if not saved:
-            return
+            return True
+        changes_times = not saved.keys().isdisjoint({"schedule", "starts_at", "ends_at"})
+        if changes_times and await claim_before_change(
+            batch, task, self.ids, trace=principal.trace
+        ):
+            return False
         detail = {"changed": sorted(saved)}
         saved |= self._times(batch, task, after, saved)
         if task.conversation_mode != after.conversation_mode:
@@ -155,6 +162,7 @@ class TaskSaving:
             else:
                 saved["conversation_id"] = None
         self.change(principal, batch, task, saved, action="task.updated", detail=detail)
+        return True
 
     def change(
         self,

@@ -1,6 +1,6 @@
 """How the model of each task goes on with what was seen, and where the two part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.domain.task_machine_look import OccurrenceSeen, Seen
 from tests.domain.task_machine_model import MOST_ROWS, MOST_WAITING, Fate, TaskModel
@@ -112,6 +112,16 @@ def _dealt_with(before: Seen, after: Seen, model: TaskModel) -> Iterator[str]:
     for time, fate in fates.items():
         if time in rows and not _is_as(rows[time], fate, model):
             yield f"{rows[time]} should be {fate}, beside {line}"
+    if model.replaces(fates, len(line)):
+        yield from _was_replaced(after, line)
+
+
+def _was_replaced(after: Seen, line: Sequence[OccurrenceSeen]) -> Iterator[str]:
+    """What was at work is told to stop, and what waited is dropped."""
+    for old in line:
+        row = after.occurrences[old.id]
+        if row.is_open and row.run_id not in after.stopped:
+            yield f"{row} goes on, though a later one was to replace it"
 
 
 def _is_as(row: OccurrenceSeen, fate: Fate, model: TaskModel) -> bool:

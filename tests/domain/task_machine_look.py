@@ -100,6 +100,8 @@ class Seen:
     by_occurrence: Mapping[str, Sequence[RunSeen]]
     told: Sequence[Told]
     archived: frozenset[str]
+    stopped: frozenset[str]
+    """Runs that were told to stop."""
     cursors: tuple[int, int]
     """How many events the workspace has, and its position."""
 
@@ -120,10 +122,11 @@ async def look(database: Database, now_us: int) -> Seen:
         f"SELECT {RUN} FROM run WHERE task_id IS NOT NULL ORDER BY id",
         "SELECT cursor, data FROM event WHERE type = 'TaskUpdate' ORDER BY cursor",
         "SELECT id FROM agent WHERE archived_at IS NOT NULL",
+        "SELECT run_id FROM run_order WHERE kind = 'cancel'",
         "SELECT (SELECT count(*) FROM event), (SELECT max(cursor) FROM event_head)",
     )
     found = await asyncio.gather(*(database.fetch(query) for query in queries))
-    tasks, occurrences, runs, told, archived, cursors = found
+    tasks, occurrences, runs, told, archived, stopped, cursors = found
     rows = [OccurrenceSeen(*row) for row in occurrences]
     by_task: dict[str, list[OccurrenceSeen]] = {}
     for row in rows:
@@ -141,6 +144,7 @@ async def look(database: Database, now_us: int) -> Seen:
         by_occurrence=by_occurrence,
         told=[_told(cursor, orjson.loads(data)) for cursor, data in told],
         archived=frozenset(row[0] for row in archived),
+        stopped=frozenset(row[0] for row in stopped),
         cursors=(cursors[0][0], cursors[0][1]),
     )
 

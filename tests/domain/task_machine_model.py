@@ -3,7 +3,7 @@
 Nothing of `domain/tasks` is used here. It is slower, plainer, and knows only a few schedules.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -120,7 +120,7 @@ class TaskModel:
 
     def change_timing(self, timing: Timing, now_us: int) -> None:
         """Have another schedule from now on; what was due before stays due."""
-        self.former = self.due_upto(self.reached)
+        self.former = self.due_upto(max(self.reached, now_us))
         self.timing, self.since, self.reached = timing, now_us, now_us
         if self.status == "COMPLETED":
             self.status = "ACTIVE"
@@ -163,6 +163,14 @@ class TaskModel:
             outcome = "SKIPPED" if is_replaced else line.place()
             found[time] = Fate(trigger="SCHEDULE", outcome=outcome)
         return found
+
+    def replaces(self, fates: Mapping[int, Fate], opened: int) -> bool:
+        """Tell whether the last of these fates is to take the place of what was in line."""
+        if self.values["overlapPolicy"] != "REPLACE" or not fates or not opened:
+            return False
+        every = self.values["missedRunPolicy"] == "RUN_ALL"
+        last = fates[max(fates)]
+        return last.outcome == "waits" and not (every and last.trigger == "CATCH_UP")
 
 
 @dataclass(slots=True)
