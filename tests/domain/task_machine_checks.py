@@ -14,25 +14,25 @@ TRANSIENT = ("MODEL_RATE_LIMITED", "MODEL_UNAVAILABLE", "MODEL_BAD_RESPONSE", "T
 """Failures that another attempt may find gone; as is WORKER_LOST."""
 
 
-def complaints(seen: Seen, models: Models, latest: int) -> Iterator[str]:
-    """What is wrong with the rows as they are; `latest` is the furthest the clock has been."""
+def complaints(seen: Seen, models: Models) -> Iterator[str]:
+    """What is wrong with the rows as they are."""
     if seen.cursors[0] != seen.cursors[1]:
         yield f"I5: the workspace tells {seen.cursors[0]} events up to {seen.cursors[1]}"
     for row in seen.occurrences.values():
         yield from _is_told_by_its_runs(seen, row)
         yield from _is_going_somewhere(seen, models[row.task_id], row)
     for model in models.values():
-        yield from _has_each_time_once(seen, model, latest)
+        yield from _has_each_time_once(seen, model)
         yield from _is_looked_at_again(seen, model)
 
 
-def _has_each_time_once(seen: Seen, model: TaskModel, latest: int) -> Iterator[str]:
+def _has_each_time_once(seen: Seen, model: TaskModel) -> Iterator[str]:
     """I8: no time twice, none that was never due, none lost."""
     counted = Counter(row.scheduled_for for row in seen.of(model.id) if row.trigger != "MANUAL")
     twice = [time for time, count in counted.items() if count > 1]
     if twice:
         yield f"I8: the task {model.id} has times twice: {twice}"
-    strange = counted.keys() - model.due_upto(latest)
+    strange = counted.keys() - model.due_upto(seen.latest_us)
     if strange:
         yield f"the task {model.id} has times that were never due: {sorted(strange)}"
     lost = model.due_upto(model.reached) - counted.keys()
@@ -93,7 +93,7 @@ def _is_going_somewhere(seen: Seen, model: TaskModel, row: OccurrenceSeen) -> It
 
 def _is_woken(seen: Seen, row: OccurrenceSeen) -> bool:
     wake_at = seen.tasks[row.task_id].wake_at
-    return wake_at is not None and wake_at <= max(row.due_at or 0, seen.now_us)
+    return wake_at is not None and wake_at <= max(row.due_at or 0, seen.latest_us)
 
 
 def _is_looked_at_again(seen: Seen, model: TaskModel) -> Iterator[str]:
@@ -115,7 +115,9 @@ def _is_looked_at_again(seen: Seen, model: TaskModel) -> Iterator[str]:
         if (model.values["pauseAfterFailures"] or model.failures + 1) <= model.failures:
             wanted.append(seen.now_us)
     for moment in wanted:
-        if moment is not None and (task.wake_at is None or task.wake_at > max(moment, seen.now_us)):
+        if moment is not None and (
+            task.wake_at is None or task.wake_at > max(moment, seen.latest_us)
+        ):
             yield f"nobody looks at {task} at {moment}"
 
 

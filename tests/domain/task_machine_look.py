@@ -92,6 +92,8 @@ class Seen:
     """All rows of a story at one moment."""
 
     now_us: int
+    latest_us: int
+    """The furthest that the clock has been: set back, it takes a while to come there again."""
     tasks: Mapping[str, TaskSeen]
     occurrences: Mapping[str, OccurrenceSeen]
     """In order of their due times."""
@@ -114,7 +116,7 @@ class Seen:
         return [row for row in self.of(task_id) if row.is_in_line]
 
 
-async def look(database: Database, now_us: int) -> Seen:
+async def look(database: Database, now_us: int, latest_us: int) -> Seen:
     """Read everything. Between two rules nobody writes."""
     queries = (
         f"SELECT {TASK} FROM task ORDER BY id",
@@ -137,6 +139,7 @@ async def look(database: Database, now_us: int) -> Seen:
         by_occurrence.setdefault(run.occurrence_id, []).append(run)
     return Seen(
         now_us=now_us,
+        latest_us=latest_us,
         tasks={row[0]: TaskSeen(*row) for row in tasks},
         occurrences={row.id: row for row in rows},
         by_task=by_task,

@@ -92,7 +92,7 @@ class TaskStory(RuleBasedStateMachine):
 
     def see(self) -> Seen:
         """All rows as they are."""
-        return self.do(look(self.stage.database, self.now_us))
+        return self.do(look(self.stage.database, self.now_us, self.latest))
 
     @property
     def now_us(self) -> int:
@@ -107,12 +107,12 @@ class TaskStory(RuleBasedStateMachine):
     @invariant()
     def all_is_well(self) -> None:
         """Rows are right, and became so as the model did."""
-        before, self.seen = self.seen, self.see()
         self.latest = max(self.latest, self.now_us)
+        before, self.seen = self.seen, self.see()
         wrong = list(changes(before, self.seen, self.models))
         for model in self.models.values():
             wrong += self.course(before, self.seen, model)
-        wrong += complaints(self.seen, self.models, self.latest)
+        wrong += complaints(self.seen, self.models)
         if self.is_refused and _rows(before) != _rows(self.seen):
             wrong.append("a refused call has changed something")
         self.course, self.is_refused = went_on, False
