@@ -1,6 +1,6 @@
 """One look at one task whose time has come: what goes on, what starts, when to look again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from domain.kernel.ids import IdSource
@@ -24,6 +24,10 @@ from domain.tasks.writes import (
 )
 
 SCHEDULER = "scheduler"
+_KNOWN = """
+SELECT scheduled_for FROM occurrence
+WHERE task_id = $1 AND scheduled_for BETWEEN $2 AND $3 AND trigger <> 'MANUAL'
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class Look:
         plan = Plan(next_run_at=task.next_run_at)
         if task.status == TaskStatus.ACTIVE:
             await self._let_go()
-            plan = plan_due(task, due, self._line(), now_us)
+            plan = plan_due(task, due, self._line(), now_us, known=await self._known())
             if plan.replaces:
                 self._replace(plan)
             await self._place(plan)
@@ -157,6 +161,14 @@ class Look:
                     created_by=SCHEDULER,
                 )
                 self._batch.cancels.append(order)
+
+    async def _known(self) -> Collection[int]:
+        """Due times up to now that have a row already, as after a clock that was set back."""
+        task = self._task
+        if task.next_run_at is None or task.next_run_at > self._batch.now_us:
+            return ()
+        values = (task.id, task.next_run_at, self._batch.now_us)
+        return {row[0] for row in await self._batch.tx.fetch(_KNOWN, *values)}
 
     async def _place(self, plan: Plan) -> None:
         """Write the due times, and start those of them that nobody has started before."""

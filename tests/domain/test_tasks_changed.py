@@ -123,3 +123,21 @@ async def test_other_changes_leave_what_is_due_to_the_scheduler(world: TaskWorld
 
     assert await world.occurrences(task.id) == []
     assert (await world.task(task.id)).next_run_at == FIRST_US
+
+
+async def test_times_that_had_their_turn_take_no_place_when_the_clock_was_set_back(
+    world: TaskWorld,
+) -> None:
+    task = await world.create()
+    for minute in range(3):
+        await world.move_to(FIRST_US + minute * MINUTE_US)
+    world.runs.model.script(say("done"))
+    await world.work_off()
+    world.runs.clock.move(-70)
+    await change(world, task.id, schedule=HOURLY)
+    await change(world, task.id, schedule={"scheduled": {"cron": {"expression": "* * * * *"}}})
+    assert (await world.task(task.id)).next_run_at == FIRST_US + MINUTE_US
+
+    await world.move_to(FIRST_US + 3 * MINUTE_US)
+
+    assert await world.statuses(task.id) == ["SUCCEEDED", "SKIPPED", "SKIPPED", "RUNNING"]
