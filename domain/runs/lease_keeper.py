@@ -33,7 +33,7 @@ class LeaseKeeper:
         self._lose = lose
 
     async def keep(self) -> None:
-        """Renew all leases in one statement, for ever; what could not be renewed in time is lost."""
+        """Renew all leases in one statement, for ever; what was not renewed in time is lost."""
         limits = self._limits
         renewed, wait_s = self._clock.monotonic(), limits.renew_s
         while True:

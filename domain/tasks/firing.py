@@ -151,6 +151,7 @@ class TaskFiring:
             if rows:
                 found = Found(
                     opened=await _opened(batch.tx, [row.id for row in rows]),
+                    known=await _known(batch.tx, rows, batch.now_us),
                     agents=await _agents(batch.tx, [row.agent_id for row in rows]),
                 )
                 for row in rows:
@@ -182,6 +183,21 @@ async def _opened(tx: Transaction, task_ids: Sequence[str]) -> dict[str, list[Oc
     found: dict[str, list[OccurrenceRow]] = {}
     for row in await fetch_rows(tx, OccurrenceRow, condition, *task_ids):
         found.setdefault(row.task_id, []).append(row)
+    return found
+
+
+async def _known(tx: Transaction, rows: Sequence[TaskRow], now_us: int) -> dict[str, set[int]]:
+    """Due times up to now that have a row already, by task."""
+    due = [row.id for row in rows if row.next_run_at is not None and row.next_run_at <= now_us]
+    found: dict[str, set[int]] = {}
+    if due:
+        sql = (
+            "SELECT o.task_id, o.scheduled_for FROM occurrence o JOIN task t ON t.id = o.task_id"
+            f" WHERE o.task_id IN ({placeholders(2, len(due))})"
+            " AND o.scheduled_for BETWEEN t.next_run_at AND $1 AND o.trigger <> 'MANUAL'"
+        )
+        for task_id, time in await tx.fetch(sql, now_us, *due):
+            found.setdefault(task_id, set()).add(time)
     return found
 
 

@@ -1,6 +1,6 @@
 """One look at one task whose time has come: what goes on, what starts, when to look again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -9,9 +9,9 @@ from domain.kernel.ids import IdSource
 from domain.kernel.tracing import new_trace
 from domain.runs.orders import CancelOrder
 from domain.tasks import schedule
+from domain.tasks.claiming import occurrence_of
 from domain.tasks.commits import Batch
 from domain.tasks.plan import (
-    Fate,
     Line,
     Plan,
     capacity_of,
@@ -59,6 +59,8 @@ class Found:
 
     opened: Mapping[str, list[OccurrenceRow]]
     """Occurrences at work or waiting, by task, oldest first."""
+    known: Mapping[str, Collection[int]]
+    """Due times up to now that have a row already, as after a clock that was set back, by task."""
     agents: Mapping[str, AgentNow]
 
 
@@ -78,6 +80,7 @@ class Look:
         self._batch = batch
         self._agent = found.agents.get(task.agent_id, NO_AGENT)
         self._open = list(found.opened.get(task.id, ()))
+        self._known = found.known.get(task.id, ())
         self._parts = parts
         self._trace = new_trace()
         self._changed = False
@@ -97,7 +100,7 @@ class Look:
         plan = Plan(next_run_at=task.next_run_at)
         if task.status == TaskStatus.ACTIVE:
             await self._let_go()
-            plan = plan_due(task, due, self._line(), now_us)
+            plan = plan_due(task, due, self._line(), now_us, known=self._known)
             if plan.replaces:
                 self._replace(plan)
             await self._place(plan)
@@ -225,7 +228,8 @@ class Look:
         """Write the due times, and start those of them that nobody has started before."""
         if not plan.fates:
             return
-        rows = [self._row(fate) for fate in plan.fates]
+        task, now_us = self._task, self._batch.now_us
+        rows = [occurrence_of(task, fate, self._parts.ids(), now_us) for fate in plan.fates]
         insertion = insert_occurrences(rows)
         written = {row[0] for row in await self._batch.tx.fetch(insertion.sql, *insertion.args)}
         for row, fate in zip(rows, plan.fates, strict=True):
@@ -243,22 +247,6 @@ class Look:
         """Count what the schedule starts, against maxRuns; what waits counts already."""
         if self._task.max_runs is not None and row.trigger in BY_SCHEDULE:
             self._task.started_runs += starts
-
-    def _row(self, fate: Fate) -> OccurrenceRow:
-        starts = fate.status is OccurrenceStatus.RUNNING
-        ends = fate.status in (OccurrenceStatus.MISSED, OccurrenceStatus.SKIPPED)
-        return OccurrenceRow(
-            id=self._parts.ids(),
-            workspace_id=self._task.workspace_id,
-            task_id=self._task.id,
-            trigger=fate.trigger.value,
-            scheduled_for=fate.scheduled_for,
-            status=OccurrenceStatus.QUEUED.value if starts else fate.status.value,
-            reason=fate.reason,
-            attempts=0,
-            created_at=self._batch.now_us,
-            finished_at=self._batch.now_us if ends else None,
-        )
 
     async def _start(self, row: OccurrenceRow, *, delay: bool = False) -> None:
         """Give an occurrence its run; without a usable agent it has failed."""

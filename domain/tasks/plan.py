@@ -1,6 +1,6 @@
 """What becomes of due times: which run, wait, are skipped or were missed. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -142,12 +142,22 @@ def _share(span_us: int, drawn_for: str) -> int:
     return drawn * span_us >> 64
 
 
-def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan:
+def plan_due(
+    task: TaskRow,
+    schedule: Schedule,
+    line: Line,
+    now_us: int,
+    *,
+    is_last: bool = False,
+    known: Collection[int] = (),
+) -> Plan:
     """Deal with the due times up to now: on time ones by overlap, others by the missed-run policy.
 
-    A policy that runs every missed time takes only as many as may wait in line.
+    A policy that runs every missed time takes only as many as may wait in line; the rest is left
+    for a later look, and skipped where there will be none (`is_last`). Times that are `known` have
+    had their turn, and take no place from others.
     """
-    runs_all = task.missed_run_policy == MissedRunPolicy.RUN_ALL
+    runs_all = task.missed_run_policy == MissedRunPolicy.RUN_ALL and not is_last
     room = min(MOST_ROWS, MOST_WAITING - line.waiting) if runs_all else MOST_ROWS
     first = task.next_run_at
     if first is None or first > now_us or room <= 0:
@@ -158,6 +168,7 @@ def plan_due(task: TaskRow, schedule: Schedule, line: Line, now_us: int) -> Plan
         schedule, after_us=times[-1], starts_at=task.starts_at, ends_at=task.ends_at
     )
     more = following is not None and following <= now_us
+    times = [time for time in times if time not in known]
     missed_before = now_us - max(task.grace_seconds, LEAST_GRACE_S) * SECOND_US
     missed = [time for time in times if time < missed_before]
     fresh = times[len(missed) :]

@@ -16,6 +16,7 @@ from domain.models.providers import ModelProviders
 from domain.runs.candidates import model_of_agent
 from domain.runs.orders import CancelOrder
 from domain.runs.spec import AgentChoice
+from domain.tasks.claiming import claim_before_change
 from domain.tasks.commits import Batch
 from domain.tasks.plan import first_due
 from domain.tasks.reading import faults_of, refuse_unreadable
@@ -142,10 +143,11 @@ class TaskSaving:
 
     async def update(
         self, principal: Principal, batch: Batch, task: TaskRow, changes: TaskChanges
-    ) -> None:
+    ) -> bool:
         """Save what a client changes; a new schedule counts from now.
 
-        A task that cannot be read goes on once all that is wrong with it is replaced.
+        A task that cannot be read goes on once all that is wrong with it is replaced. False when
+        so much was due by the schedule before that it takes another batch first.
         Raises ValidationFailed, NotFound for the agent, and Conflict.
         """
         repair = Repair.of(task, changes)
@@ -155,9 +157,14 @@ class TaskSaving:
             agent_id = (await self.agent(batch, after.agent)).id
         saved = repair.changed(columns_of(after, agent_id)) | repair.mended(batch.now_us)
         if not saved:
-            return
-        detail = {"changed": sorted(saved)}
+            return True
         task = repair.shown
+        changes_times = not saved.keys().isdisjoint(_TIMES)
+        if changes_times and await claim_before_change(
+            batch, task, self.ids, trace=principal.trace
+        ):
+            return False
+        detail = {"changed": sorted(saved)}
         saved |= await self._times(batch, task, after, saved)
         if task.conversation_mode != after.conversation_mode:
             task.conversation_id = None
@@ -166,6 +173,7 @@ class TaskSaving:
             else:
                 saved["conversation_id"] = None
         self.change(principal, batch, task, saved, action="task.updated", detail=detail)
+        return True
 
     def change(
         self,

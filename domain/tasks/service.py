@@ -105,12 +105,14 @@ class TaskService(TaskQueries):
     async def change(self, principal: Principal, changes: TaskChanges) -> TaskRow:
         """Save changes taken apart already, as `update` does."""
         principal.needs(Scope.TASKS_WRITE)
-        async with self._commits.batch(principal.workspace_id) as batch:
-            task = await self._saving.locked(batch, changes.task_id, must_be_readable=False)
-            refuse_other_version(task, changes.expected_version)
-            await self._saving.update(principal, batch, task, changes)
+        is_saved = False
+        while not is_saved:
+            async with self._commits.batch(principal.workspace_id) as batch:
+                task = await self._saving.locked(batch, changes.task_id, must_be_readable=False)
+                refuse_other_version(task, changes.expected_version)
+                is_saved = await self._saving.update(principal, batch, task, changes)
         self._commits.wake()
-        return await self._found(principal, task.id)
+        return await self._found(principal, changes.task_id)
 
     async def pause(self, principal: Principal, values: Mapping[str, Any]) -> TaskRow:
         """Hold a task, for good or until a moment; a repeat changes nothing.
