@@ -46,7 +46,9 @@ class Scheduler:
             return await self._fire_due()
         except GobError as error:
             log.warning("tasks.not_fired", reason=error.message)
-            return AGAIN_S
+        except Exception:  # the edge of a background loop: the next tick tries again
+            log.exception("tasks.not_fired")
+        return AGAIN_S
 
     async def _wait(self, seconds: float) -> None:
         if seconds <= 0:

@@ -20,6 +20,7 @@ from domain.tasks import schedule
 from domain.tasks.commits import Batch, TaskCommits
 from domain.tasks.plan import LEAST_GRACE_S, SECOND_US, first_due, jitter_us
 from domain.tasks.schedule import Schedule, ScheduleError
+from domain.tasks.settling import AT_ONCE
 from domain.tasks.state import TaskChange
 
 PAGE = 500
@@ -147,7 +148,7 @@ class Burst:
             rows = (_json(claims),)
             moves = (_json([(claim.task_id, claim.following) for claim in claims]),)
         written = await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
-        await batch.tx.fetch(self._update, batch.now_us, *moves)
+        await batch.tx.fetch(self._update, AT_ONCE, *moves)
         kept, trace_id = {row[0] for row in written}, new_trace().trace_id
         for claim in claims:
             if claim.id in kept:

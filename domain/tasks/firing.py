@@ -34,6 +34,8 @@ CONTENDED_S = 0.1
 """Wait while another process deals with what is due."""
 
 
+_OF_THIS_PROCESS = (Unavailable, OSError, ImportError, MemoryError)
+"""What no task is to blame for: the tick ends, and the next one tries again."""
 DUE_ONES = "wake_at IS NOT NULL AND deleted_at IS NULL"
 """Which tasks are looked at: a row that says both could not be saved, and stay due for ever."""
 
@@ -100,7 +102,7 @@ class TaskFiring:
     async def _claim_all(self, workspace_id: str) -> None:
         try:
             await self._burst.claim(workspace_id)
-        except Unavailable:
+        except _OF_THIS_PROCESS:
             raise
         except Exception:  # the edge of a scheduler tick: a look finds the one at fault
             log.exception("tasks.burst_failed", workspace_id=workspace_id)
@@ -121,7 +123,7 @@ class TaskFiring:
     async def _look_all(self, workspace_id: str, task_ids: Sequence[str]) -> int:
         try:
             return await self._look(workspace_id, task_ids)
-        except Unavailable:
+        except _OF_THIS_PROCESS:
             raise
         except Exception:  # the edge of a scheduler tick: the one at fault is found below
             log.exception("tasks.batch_failed", workspace_id=workspace_id)
@@ -130,7 +132,7 @@ class TaskFiring:
     async def _look_alone(self, workspace_id: str, task_id: str) -> int:
         try:
             return await self._look(workspace_id, [task_id])
-        except Unavailable:
+        except _OF_THIS_PROCESS:
             raise
         except WriteRefusedError:
             return 0  # its conversation was deleted this very moment: the next look finds out

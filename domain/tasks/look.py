@@ -29,6 +29,7 @@ from domain.tasks.reading import (
     occurrence_trouble,
 )
 from domain.tasks.rows import OccurrenceRow, TaskRow
+from domain.tasks.settling import AT_ONCE
 from domain.tasks.starting import AgentNow, RunStarter
 from domain.tasks.state import (
     BY_SCHEDULE,
@@ -307,7 +308,7 @@ class Look:
             if task.next_run_at is not None and task.next_run_at > now_us:
                 times.append(task.next_run_at)
             if more or self._has_stuck():
-                times.append(now_us)
+                times.append(AT_ONCE)
         return min(times, default=None)
 
     def _has_stuck(self) -> bool:

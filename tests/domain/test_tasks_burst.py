@@ -11,6 +11,7 @@ import pytest
 from domain.kernel.database import Database, Statement
 from domain.tasks.burst import PAGE, Burst
 from domain.tasks.firing import BATCH
+from domain.tasks.settling import AT_ONCE
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import say
 
@@ -62,7 +63,7 @@ async def test_all_due_times_are_claimed_before_a_run_is_made(world: TaskWorld) 
     )
     assert (occurrence.run_id, occurrence.attempts) == (None, 0)
     task = await world.task(ids[0])
-    assert (task.next_run_at, task.wake_at) == (FIRST_US + MINUTE_US, FIRST_US)
+    assert (task.next_run_at, task.wake_at) == (FIRST_US + MINUTE_US, AT_ONCE)
     told = [event.data["occurrenceId"] for event in await world.updates()]
     assert occurrence.id in told
     assert await world.attempts(ids[0]) == []

@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from domain.kernel.database import Database, Statement
-from domain.kernel.errors import Conflict, NotFound
+from domain.kernel.errors import Conflict, NotFound, Unavailable
+from domain.tasks.firing import TaskFiring
 from domain.tasks.reading import UNREADABLE
 from domain.tasks.rows import TaskRow
 from tests.domain.spoiled_rows import spoil, whole_row, without_references
-from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
+from tests.domain.task_world import BEGIN_US, FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import say
 
 NOBODY = "019aabcd-ef12-7456-9abc-def012345678"
@@ -59,6 +61,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "status": ({"status": "ASLEEP"}, "status: 'ASLEEP' is no status.", {}),
     "version": ({"version": 2**31 - 1}, f"version: {2**31 - 1} cannot be counted on.", {}),
     "failures": ({"consecutive_failures": -1}, "consecutiveFailures: -1 cannot be ", {}),
+    "starts": ({"started_runs": -1}, "startedRuns: -1 cannot be counted on.", {}),
+    "maxRuns": ({"max_runs": 0}, "maxRuns: Give at least 1.", {"maxRuns": None}),
     "createdAt": ({"created_at": -(2**62)}, f"createdAt: {-(2**62)} is no moment.", {}),
     "agent": ({"agent_id": NOBODY}, "agentId: There is no such agent", {"agent": "default"}),
     "agent-id": ({"agent_id": "junk"}, "agentId: 'junk' is no id.", {"agent": "default"}),
@@ -305,3 +309,28 @@ async def test_a_task_on_which_a_look_breaks_is_held_and_the_others_of_its_batch
     assert (resumed.status, resumed.pause_reason) == ("ACTIVE", None)
     await world.move_to(FIRST_US + MINUTE_US)
     assert [run.status for run in await world.attempts(poisoned.id)] == ["QUEUED"]
+
+
+async def test_what_fails_on_this_machine_is_tried_again_and_holds_no_task(
+    world: TaskWorld,
+) -> None:
+    task = await world.create()
+    ids, failures = world.runs.ids, [OSError("Too many open files"), MemoryError()]
+
+    def failing_ids() -> str:
+        if failures:
+            raise failures.pop(0)
+        return ids()
+
+    parts = replace(world.look_parts(), ids=failing_ids)
+    scheduler = TaskFiring(world.commits, parts)
+    world.runs.clock.move((FIRST_US - BEGIN_US) / 1_000_000)
+    for failure in (OSError, MemoryError):
+        with pytest.raises((failure, Unavailable)):
+            await scheduler.fire_due()
+        assert (await world.task(task.id)).status == "ACTIVE"
+        assert await world.occurrences(task.id) == []
+
+    await scheduler.fire_due()
+
+    assert await world.statuses(task.id) == ["RUNNING"]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 from structlog.testing import capture_logs
 
 from app.adapters.events_local import LocalEventBus
@@ -17,7 +18,7 @@ class Due:
 
     def __init__(self, wait_s: float) -> None:
         self.wait_s = wait_s
-        self.failure: Unavailable | None = None
+        self.failure: Exception | None = None
         self.asked: asyncio.Queue[None] = asyncio.Queue()
 
     async def __call__(self) -> float:
@@ -68,9 +69,22 @@ async def test_a_hint_wakes_it_before_the_time_has_come() -> None:
         await due.next()
 
 
-async def test_it_goes_on_after_the_database_was_away() -> None:
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            Unavailable("The database cannot be reached."),
+            {"reason": "The database cannot be reached.", "log_level": "warning"},
+        ),
+        (OSError("Too many open files"), {"exc_info": True, "log_level": "error"}),
+    ],
+    ids=["away", "unexpected"],
+)
+async def test_it_goes_on_after_a_tick_that_failed(
+    failure: Exception, told: dict[str, object]
+) -> None:
     due, clock = Due(0.5), SteppedClock()
-    due.failure = Unavailable("The database cannot be reached.")
+    due.failure = failure
     with capture_logs() as logs:
         async with running(due, LocalEventBus(), clock):
             await due.next()
@@ -80,6 +94,4 @@ async def test_it_goes_on_after_the_database_was_away() -> None:
 
             await due.next()
 
-    assert [(line["event"], line["reason"]) for line in logs] == [
-        ("tasks.not_fired", "The database cannot be reached.")
-    ]
+    assert logs == [{"event": "tasks.not_fired", **told}]
