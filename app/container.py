@@ -311,6 +311,7 @@ class _Services:
 
     def sweeper(self, queue: JobQueue) -> Sweeper:
         return Sweeper(
+            due=self._office.due,
             forgotten=self._office.forgotten,
             job=EXECUTE_JOB,
             queue=queue,

@@ -1,6 +1,7 @@
 """Keeps the promise that what was accepted is done: hints again what was forgotten."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import structlog
 
@@ -8,6 +9,9 @@ from domain.kernel.errors import GobError
 from domain.kernel.ports import Clock, JobQueue
 
 BATCH = 500
+
+Reads: TypeAlias = Callable[[int], Awaitable[Sequence[str]]]
+"""Reads the ids of at most so many rows."""
 
 log = structlog.get_logger("workers.sweeper")
 
@@ -18,12 +22,14 @@ class Sweeper:
     def __init__(
         self,
         *,
-        forgotten: Callable[[int], Awaitable[Sequence[str]]],
+        due: Reads,
+        forgotten: Reads,
         job: str,
         queue: JobQueue,
         clock: Clock,
         interval_s: float,
     ) -> None:
+        self._due = due
         self._forgotten = forgotten
         self._job = job
         self._queue = queue
@@ -31,15 +37,19 @@ class Sweeper:
         self._interval_s = interval_s
 
     async def run(self) -> None:
-        """Sweep at once, so that a restart takes up what was left, then for ever."""
+        """Hint all that is due, since who was told of it may be gone; then sweep for ever."""
+        await self._hint(self._due)
         while True:
             await self.sweep()
             await self._clock.sleep(self._interval_s)
 
     async def sweep(self) -> int:
         """Hint what is due and forgotten, at most BATCH rows; return how many."""
+        return await self._hint(self._forgotten)
+
+    async def _hint(self, reads: Reads) -> int:
         try:
-            found = await self._forgotten(BATCH)
+            found = await reads(BATCH)
         except GobError as error:
             log.warning("sweep.failed", reason=error.message)
             return 0

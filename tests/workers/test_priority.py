@@ -99,6 +99,7 @@ async def test_the_sweeper_after_a_restart_gets_the_urgent_run_a_place_first(
 
     async with world.runs.process(runs=1) as runner, working(broker_url, runner) as queue:
         sweeper = Sweeper(
+            due=world.runs.office().due,
             forgotten=world.runs.office().forgotten,
             job=EXECUTE_JOB,
             queue=queue,

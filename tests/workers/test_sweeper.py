@@ -32,9 +32,16 @@ class Forgotten:
             return await self.asked.get()
 
 
-def sweeper_of(forgotten: Forgotten, queue: HintedQueue, clock: SteppedClock) -> Sweeper:
+def sweeper_of(
+    forgotten: Forgotten, queue: HintedQueue, clock: SteppedClock, *, due: Forgotten | None = None
+) -> Sweeper:
     return Sweeper(
-        forgotten=forgotten, job="runs.execute", queue=queue, clock=clock, interval_s=2.0
+        due=due or Forgotten(0),
+        forgotten=forgotten,
+        job="runs.execute",
+        queue=queue,
+        clock=clock,
+        interval_s=2.0,
     )
 
 
@@ -73,6 +80,21 @@ async def test_a_sweeper_sweeps_at_its_start_and_whenever_its_interval_has_passe
         await task
 
 
+async def test_a_sweeper_hints_at_its_start_what_another_was_told_of() -> None:
+    due, forgotten, queue = Forgotten(3), Forgotten(0), HintedQueue()
+    clock = SteppedClock()
+    task = asyncio.create_task(sweeper_of(forgotten, queue, clock, due=due).run())
+    for _ in range(2):
+        await forgotten.next_limit()
+        clock.move(2)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [ident for _, ident in queue.hints] == ["run_0", "run_1", "run_2"]
+    assert due.asked.qsize() == 1
+
+
 async def test_a_sweep_that_fails_hints_nothing_is_said_and_the_next_one_goes_on() -> None:
     forgotten, queue, clock = Forgotten(1), HintedQueue(), SteppedClock()
     forgotten.failure = Unavailable("The database cannot be reached.")
@@ -106,6 +128,7 @@ async def test_a_run_that_was_hinted_and_swept_twice_is_carried_out_once(
         world.model.script(say("once"))
         run_id = await world.accept()
         sweeper = Sweeper(
+            due=world.office().due,
             forgotten=world.office().forgotten,
             job="runs.execute",
             queue=world.queue,
