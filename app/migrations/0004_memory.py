@@ -1,9 +1,8 @@
 """Memories, their history and what search reads."""
 
-from typing import Any
-
 from tortoise.migrations import Migration
-from tortoise.migrations.operations import RunSQL
+
+from app.migration_sql import DialectSQL
 
 # Search joins by a short number that the database gives out and never gives out again.
 NUMBER = {
@@ -94,14 +93,6 @@ def up(dialect: str) -> list[str]:
         )
         """,
     ]
-
-
-class DialectSQL(RunSQL):
-    """SQL that differs where the databases do."""
-
-    async def _run_sql(self, state_editor: Any, sqls: Any) -> None:
-        dialect = state_editor.client.capabilities.dialect
-        await super()._run_sql(state_editor, sqls["sqlite" if dialect == "sqlite" else "postgres"])
 
 
 TABLES = ["memory_total", "memory_word", "memory_version", "memory"]

@@ -3,7 +3,8 @@
 A claim is two rows of a few columns, written for hundreds of tasks by two statements; a run with
 its conversation and its message is six rows. Claimed first, no due time gets so late behind the
 runs of the others that it counts as missed, and runs can be made in the order of their priority.
-What was claimed waits like an occurrence in line: QUEUED, without a run, its task due for a look.
+What was claimed waits like an occurrence in line: QUEUED, without a run, its task due for a look,
+whose event is the first that tells of it.
 """
 
 import asyncio
@@ -15,20 +16,19 @@ import orjson
 import structlog
 
 from domain.kernel.ids import IdSource
-from domain.kernel.tracing import new_trace
 from domain.tasks import schedule
 from domain.tasks.commits import Batch, TaskCommits
 from domain.tasks.plan import LEAST_GRACE_S, SECOND_US, first_due, jitter_us
-from domain.tasks.schedule import Schedule, ScheduleError
+from domain.tasks.schedule import ScheduleError
 from domain.tasks.settling import AT_ONCE
-from domain.tasks.state import TaskChange
 
 PAGE = 500
 """Due times of one commit."""
 LANES = 2
 """Transactions at a time where the database has processes of its own."""
 
-# Tasks on time with nothing at work: everything else needs a look at what surrounds it.
+# Tasks on time with nothing at work: everything else needs a look at what surrounds it. The OFFSET
+# keeps PostgreSQL from joining: knowing of no occurrences yet, it would read all for each task.
 _DUE = f"""
 SELECT id, schedule, next_run_at, starts_at, ends_at, jitter_seconds FROM task
 WHERE workspace_id = $1 AND wake_at <= $2 AND next_run_at <= $2 AND status = 'ACTIVE'
@@ -37,7 +37,7 @@ WHERE workspace_id = $1 AND wake_at <= $2 AND next_run_at <= $2 AND status = 'AC
         THEN CAST(grace_seconds AS BIGINT) ELSE {LEAST_GRACE_S} END
     AND (pause_after_failures IS NULL OR consecutive_failures < pause_after_failures)
     AND NOT EXISTS (SELECT 1 FROM occurrence
-        WHERE task_id = task.id AND occurrence.status IN ('QUEUED', 'RUNNING'))
+        WHERE task_id = task.id AND occurrence.status IN ('QUEUED', 'RUNNING') LIMIT 1 OFFSET 0)
 ORDER BY next_run_at, id LIMIT {PAGE}
 """
 _COLUMNS = "id, workspace_id, task_id, trigger, scheduled_for, status, attempts, due_at, created_at"
@@ -48,14 +48,14 @@ _INSERT = {
         INSERT INTO occurrence ({_COLUMNS}) SELECT {_VALUES}
         FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[])
             AS claimed (id, task_id, scheduled_for, due_at)
-        ON CONFLICT DO NOTHING RETURNING id
+        ON CONFLICT DO NOTHING
     """,
     "sqlite": f"""
         INSERT INTO occurrence ({_COLUMNS}) SELECT {_VALUES} FROM (
             SELECT value ->> 0 AS id, value ->> 1 AS task_id, value ->> 2 AS scheduled_for,
                 value ->> 3 AS due_at
             FROM json_each($3)
-        ) WHERE true ON CONFLICT DO NOTHING RETURNING id
+        ) WHERE true ON CONFLICT DO NOTHING
     """,
 }
 _UPDATE = {
@@ -127,7 +127,7 @@ class Burst:
     def _claims(self, due: Sequence[DueTask], now_us: int) -> list[Claim]:
         claims: list[Claim] = []
         for task in due:
-            following = _following(task)
+            following = _following(task.schedule, task.next_run_at, task.starts_at, task.ends_at)
             # With more due times behind, or none that can be told, it takes a look.
             if following is None or (following.at and following.at <= now_us):
                 continue
@@ -147,17 +147,8 @@ class Burst:
         else:
             rows = (_json(claims),)
             moves = (_json([(claim.task_id, claim.following) for claim in claims]),)
-        written = await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
+        await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
         await batch.tx.fetch(self._update, AT_ONCE, *moves)
-        kept, trace_id = {row[0] for row in written}, new_trace().trace_id
-        for claim in claims:
-            if claim.id in kept:
-                batch.tell(
-                    TaskChange.OCCURRENCE,
-                    claim.task_id,
-                    occurrence_id=claim.id,
-                    trace_id=trace_id,
-                )
         return len(claims)
 
 
@@ -167,24 +158,20 @@ class _Following(NamedTuple):
     at: int | None
 
 
-def _following(task: DueTask) -> _Following | None:
-    """Return the due time after this one; None where the schedule cannot be read."""
+@lru_cache(maxsize=4096)
+def _following(
+    stored: str, after_us: int, starts_at: int | None, ends_at: int | None
+) -> _Following | None:
+    """Return the due time after one; None where the schedule cannot be read.
+
+    Many of the tasks that are due at one moment have the same schedule.
+    """
     try:
-        found = first_due(
-            _schedule(task.schedule),
-            after_us=task.next_run_at,
-            starts_at=task.starts_at,
-            ends_at=task.ends_at,
-        )
+        due = schedule.read(orjson.loads(stored))
+        found = first_due(due, after_us=after_us, starts_at=starts_at, ends_at=ends_at)
     except (ScheduleError, ValueError, TypeError):
         return None
     return _Following(found)
-
-
-@lru_cache(maxsize=4096)
-def _schedule(text: str) -> Schedule:
-    """Read a stored schedule; many tasks have the same."""
-    return schedule.read(orjson.loads(text))
 
 
 def _json(rows: Sequence[tuple[object, ...]]) -> str:

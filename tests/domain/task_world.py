@@ -115,9 +115,15 @@ class TaskWorld:
 
     async def updates(self) -> Sequence[EventRecord]:
         """Every TaskUpdate event, in order."""
-        return await self.runs.store.page(
-            self.runs.principal.workspace_id, after=0, upto=2**62, types=["TaskUpdate"]
-        )
+        workspace_id, found = self.runs.principal.workspace_id, list[EventRecord]()
+        while page := await self.runs.store.page(
+            workspace_id,
+            after=found[-1].cursor if found else 0,
+            upto=2**62,
+            types=["TaskUpdate"],
+        ):
+            found += page
+        return found
 
 
 def tasks_over(runs: RunWorld) -> tuple[TaskCommits, TaskService]:

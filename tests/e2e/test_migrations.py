@@ -25,6 +25,7 @@ REVISIONS = [
     "0010_behavior_profiles",
     "0011_limit_marks",
     "0012_task_bounds",
+    "0013_occurrence_references",
 ]
 WORKSPACE, CONVERSATION, MESSAGE = (f"01a20551-c6ed-7000-a695-00000000000{n}" for n in (1, 2, 3))
 OLD_ROWS = [
