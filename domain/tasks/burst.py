@@ -22,7 +22,7 @@ from domain.tasks.plan import LEAST_GRACE_S, SECOND_US, first_due, jitter_us
 from domain.tasks.schedule import ScheduleError
 from domain.tasks.settling import AT_ONCE
 
-PAGE = 500
+PAGE = 1000
 """Due times of one commit."""
 LANES = 2
 """Transactions at a time where the database has processes of its own."""

@@ -80,10 +80,12 @@ class Burst:
         return (_now_us() - self.due_us) / 1e6
 
     async def claimed(self) -> int:
-        """How many have both a row for the moment and a later time, by what is committed."""
-        moved = MOVED.format(column=self.column, due_us=self.due_us)
-        row = (await self.fetch(f"SELECT ({OCCURRED}), ({moved})"))[0]
-        return min(row)
+        """How many have a row for the moment, and in the end a later time too, as committed."""
+        found = (await self.fetch(OCCURRED))[0][0]
+        if found < TASKS:
+            return found
+        # To count these takes as long as to claim dozens, and both come in one transaction.
+        return (await self.fetch(MOVED.format(column=self.column, due_us=self.due_us)))[0][0]
 
     async def started(self) -> int:
         """How many have a run that is committed."""
