@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+import redis
+
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 _PR_SET_PDEATHSIG = 1
@@ -201,6 +203,16 @@ class RedisServer(Server):
         """Loopback only, nothing saved."""
         network = ["--port", str(self.port), "--bind", "127.0.0.1"]
         return [self._binary, *network, "--save", "", "--appendonly", "no"]
+
+    def empty(self) -> None:
+        """Delete all it has: hints, and whatever Dramatiq kept of its workers."""
+        with redis.Redis.from_url(self.url, socket_timeout=10) as client:
+            client.flushall()
+
+    def restart(self) -> None:
+        """Kill it and start it again: connections and all it had are gone."""
+        self.kill()
+        self.start()
 
 
 class PostgresServer(Server):

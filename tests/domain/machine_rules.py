@@ -6,7 +6,6 @@ After each rule all rows are looked at; at the end of a story every run must end
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from domain.access.scopes import Principal
-from domain.kernel.database import Database
 from domain.runs.approval_state import ApprovalDecision, ApprovalScope, ApprovalStatus
 from domain.runs.lease import EARLY_US
 from domain.runs.service import RunService
@@ -24,8 +22,9 @@ from tests.domain.approval_world import tool_rule
 from tests.domain.machine_arena import Arena, Process, arena_on
 from tests.domain.machine_checks import changes, complaints
 from tests.domain.machine_look import Seen, look
+from tests.domain.machine_stage import Stage
 from tests.domain.machine_talk import HABITS, WORDS, turn_of
-from tests.domain.machine_wire import Cut, Traffic, Wire
+from tests.domain.machine_wire import Cut, Wire
 from tests.run_world import LEASE_S
 
 MOST_AWAKE = 3
@@ -35,15 +34,6 @@ MOST_SWEEPS = 12
 TOO_LONG_S = 4000.0
 """Longer than anybody waits for an answer, and than a run may take."""
 PLACE = st.integers(0, 5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What all stories are played on."""
-
-    loop: asyncio.Runner
-    database: Database
-    traffic: Traffic
 
 
 def when(is_possible: Callable[["Machine"], object]) -> Callable[[Callable[..., None]], Any]:

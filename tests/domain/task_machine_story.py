@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from domain.access.scopes import Principal
 from tests.domain.machine_arena import DONE
-from tests.domain.machine_rules import Stage
+from tests.domain.machine_stage import Stage
 from tests.domain.machine_wire import Cut
 from tests.domain.task_machine_arena import ENDS, TaskArena, task_arena_on
 from tests.domain.task_machine_checks import FINAL, changes, complaints

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from domain.runs.state import LAST_EVENTS
 from tests.e2e.gob_process import GobProcess, run_gob
@@ -50,15 +49,13 @@ def kill_a_worker(fleet: Fleet) -> None:
 
 
 def empty_redis(fleet: Fleet) -> None:
-    """Every hint is gone, and whatever Dramatiq kept of its workers."""
-    with redis.Redis.from_url(fleet.redis.url, socket_timeout=10) as client:
-        client.flushall()
+    """Every hint is gone."""
+    fleet.redis.empty()
 
 
 def restart_redis(fleet: Fleet) -> None:
-    """It keeps nothing on disk: connections and hints are gone."""
-    fleet.redis.kill()
-    fleet.redis.start()
+    """Connections and hints are gone."""
+    fleet.redis.restart()
 
 
 Trouble = Callable[[Fleet], None]

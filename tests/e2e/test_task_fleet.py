@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import redis
 
 from domain.kernel.ids import IdSource
 from domain.runs.state import LAST_EVENTS
@@ -55,15 +54,13 @@ class Fleet:
 
 
 def empty_redis(fleet: Fleet) -> None:
-    """Every hint is gone, and whatever Dramatiq kept of its workers."""
-    with redis.Redis.from_url(fleet.redis.url, socket_timeout=10) as client:
-        client.flushall()
+    """Every hint is gone."""
+    fleet.redis.empty()
 
 
 def restart_redis(fleet: Fleet) -> None:
-    """It keeps nothing on disk: connections and hints are gone."""
-    fleet.redis.kill()
-    fleet.redis.start()
+    """Connections and hints are gone."""
+    fleet.redis.restart()
 
 
 def kill_both_workers(fleet: Fleet) -> None:
