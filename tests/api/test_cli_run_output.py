@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,19 @@ async def test_a_stop_gets_through_though_nobody_reads_of_its_trouble(
     assert (ended, desk.orders) == (Exit.CANCELLED, ["Ctrl-C"])
 
 
+@contextmanager
+def hangups(how: signal.Handlers) -> Iterator[None]:
+    """Begin as a program whose parent says so of SIGHUP: tests may be run by nohup themselves."""
+    before = signal.signal(signal.SIGHUP, how)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_a_terminal_that_is_closed_asks_to_stop_however_often_it_says_so():
     stops, left = Stops(), asyncio.Event()
-    with heard_signals(stops, left.set):
+    with hangups(signal.SIG_DFL), heard_signals(stops, left.set):
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
         async with asyncio.timeout(20):
@@ -141,14 +152,10 @@ async def test_a_terminal_that_is_closed_asks_to_stop_however_often_it_says_so()
 
 
 async def test_nohup_keeps_a_run_from_hearing_of_its_terminal():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stops = Stops()
-    try:
-        with heard_signals(stops, lambda: None):
-            os.kill(os.getpid(), signal.SIGHUP)
-            await asyncio.sleep(0)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with hangups(signal.SIG_IGN), heard_signals(stops, lambda: None):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
 
     assert not stops.asked.is_set()
 
