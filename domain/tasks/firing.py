@@ -15,6 +15,7 @@ from domain.kernel.errors import Unavailable
 from domain.kernel.rows import fetch_rows
 from domain.kernel.tracing import new_trace
 from domain.tasks.burst import Burst
+from domain.tasks.claiming import known_times
 from domain.tasks.commits import TaskCommits
 from domain.tasks.look import Found, Look, LookParts
 from domain.tasks.reading import UNREADABLE
@@ -63,6 +64,7 @@ class TaskFiring:
         before_us = self._watch.set_back_from(now_us)
         if before_us is not None:
             await self._look_again(now_us, before_us)
+            self._watch.accept(now_us)
             return 0.0
         if nearest is None:
             return IDLE_S
@@ -153,7 +155,7 @@ class TaskFiring:
             if rows:
                 found = Found(
                     opened=await _opened(batch.tx, [row.id for row in rows]),
-                    known=await _known(batch.tx, rows, batch.now_us),
+                    known=await known_times(batch.tx, rows, batch.now_us),
                     agents=await _agents(batch.tx, [row.agent_id for row in rows]),
                 )
                 for row in rows:
@@ -185,21 +187,6 @@ async def _opened(tx: Transaction, task_ids: Sequence[str]) -> dict[str, list[Oc
     found: dict[str, list[OccurrenceRow]] = {}
     for row in await fetch_rows(tx, OccurrenceRow, condition, *task_ids):
         found.setdefault(row.task_id, []).append(row)
-    return found
-
-
-async def _known(tx: Transaction, rows: Sequence[TaskRow], now_us: int) -> dict[str, set[int]]:
-    """Due times up to now that have a row already, by task."""
-    due = [row.id for row in rows if row.next_run_at is not None and row.next_run_at <= now_us]
-    found: dict[str, set[int]] = {}
-    if due:
-        sql = (
-            "SELECT o.task_id, o.scheduled_for FROM occurrence o JOIN task t ON t.id = o.task_id"
-            f" WHERE o.task_id IN ({placeholders(2, len(due))})"
-            " AND o.scheduled_for BETWEEN t.next_run_at AND $1 AND o.trigger <> 'MANUAL'"
-        )
-        for task_id, time in await tx.fetch(sql, now_us, *due):
-            found.setdefault(task_id, set()).add(time)
     return found
 
 

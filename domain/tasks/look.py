@@ -7,9 +7,8 @@ import structlog
 
 from domain.kernel.ids import IdSource
 from domain.kernel.tracing import new_trace
-from domain.runs.orders import CancelOrder
 from domain.tasks import schedule
-from domain.tasks.claiming import occurrence_of
+from domain.tasks.claiming import count_starts, make_way, occurrence_of
 from domain.tasks.commits import Batch
 from domain.tasks.plan import (
     Line,
@@ -17,7 +16,6 @@ from domain.tasks.plan import (
     capacity_of,
     jitter_us,
     plan_due,
-    replaced_by,
     starts_left,
 )
 from domain.tasks.reading import (
@@ -32,7 +30,6 @@ from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.settling import AT_ONCE
 from domain.tasks.starting import AgentNow, RunStarter
 from domain.tasks.state import (
-    BY_SCHEDULE,
     ConversationMode,
     OccurrenceStatus,
     OccurrenceTrigger,
@@ -45,7 +42,6 @@ from domain.tasks.writes import (
     update_task,
 )
 
-SCHEDULER = "scheduler"
 BESIDE = (OccurrenceTrigger.MANUAL, OccurrenceTrigger.BACKFILL)
 """Triggers whose runs go on beside the schedule, as if there were none."""
 NO_AGENT = AgentNow("", "", 0, None)
@@ -209,21 +205,10 @@ class Look:
 
     def _replace(self, plan: Plan) -> None:
         """Stop what is at work and drop what waits, for the newest due time."""
-        reason = replaced_by(plan.fates[-1].scheduled_for)
-        for row in self._in_line():
-            if row.run_id is None:
-                row.status, row.reason = OccurrenceStatus.SKIPPED, reason
-                row.due_at, row.finished_at = None, self._batch.now_us
-                self._count(row, -1)
-                self._keep(row)
-            else:
-                order = CancelOrder(
-                    workspace_id=row.workspace_id,
-                    run_id=row.run_id,
-                    reason=reason,
-                    created_by=SCHEDULER,
-                )
-                self._batch.cancels.append(order)
+        dropped = make_way(self._batch, self._in_line(), by=plan.fates[-1].scheduled_for)
+        count_starts(self._task, dropped, -1)
+        for row in dropped:
+            self._keep(row)
 
     async def _place(self, plan: Plan) -> None:
         """Write the due times, and start those of them that nobody has started before."""
@@ -238,16 +223,11 @@ class Look:
                 continue
             self._open.append(row)
             if row.finished_at is None:
-                self._count(row, 1)
+                count_starts(task, [row], 1)
             if fate.status is OccurrenceStatus.RUNNING:
                 await self._start(row, delay=row.trigger == OccurrenceTrigger.SCHEDULE)
                 self._batch.statements.append(update_occurrence(row))
             self._tell(TaskChange.OCCURRENCE, row.id)
-
-    def _count(self, row: OccurrenceRow, starts: int) -> None:
-        """Count what the schedule starts, against maxRuns; what waits counts already."""
-        if self._task.max_runs is not None and row.trigger in BY_SCHEDULE:
-            self._task.started_runs += starts
 
     async def _start(self, row: OccurrenceRow, *, delay: bool = False) -> None:
         """Give an occurrence its run; without a usable agent it has failed."""

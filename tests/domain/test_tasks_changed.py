@@ -75,6 +75,69 @@ async def test_what_is_due_and_not_looked_at_starts_though_the_schedule_changes_
     assert changes == ["CREATED", "OCCURRENCE", "UPDATED", "OCCURRENCE"]
 
 
+async def test_times_of_a_backfill_take_no_place_from_those_that_fell_into_a_pause(
+    world: TaskWorld,
+) -> None:
+    task = await world.create(graceSeconds=3600)
+    await hold(world, task.id)
+    await world.move_to(FIRST_US + 2 * MINUTE_US)
+    span = {"since": "2023-11-14T22:14:00Z", "until": "2023-11-14T22:14:30Z"}
+    await world.service.backfill(
+        world.runs.principal, {"taskId": task.id, "span": span, "dryRun": False}
+    )
+
+    await change(world, task.id, schedule=HOURLY)
+
+    assert [(row.status, row.trigger) for row in await world.occurrences(task.id)] == [
+        ("QUEUED", "BACKFILL"),
+        ("QUEUED", "SCHEDULE"),
+        ("SKIPPED", "SCHEDULE"),
+    ]
+
+
+async def test_what_is_due_replaces_what_was_before_though_the_schedule_changes_first(
+    world: TaskWorld,
+) -> None:
+    task = await world.create(overlapPolicy="REPLACE", maxRuns=9)
+    await world.move_to(FIRST_US)
+    await world.move_to(FIRST_US + MINUTE_US)
+    world.runs.clock.move(60)
+
+    await change(world, task.id, schedule=HOURLY)
+
+    assert await world.statuses(task.id) == ["RUNNING", "SKIPPED", "QUEUED"]
+    assert (await world.task(task.id)).started_runs == 2
+    told = [event.data for event in await world.updates()][-3:]
+    assert [(data["change"], data["occurrenceId"]) for data in told] == [
+        *(("OCCURRENCE", row.id) for row in (await world.occurrences(task.id))[1:]),
+        ("UPDATED", None),
+    ]
+    world.runs.model.script(say("newest"))
+    await world.tick()
+    await world.work_off()
+    await world.tick()
+    await world.work_off()
+    assert await world.statuses(task.id) == ["CANCELLED", "SKIPPED", "SUCCEEDED"]
+
+
+async def test_what_fell_into_a_pause_stops_no_run_when_the_schedule_changes(
+    world: TaskWorld,
+) -> None:
+    task = await world.create(overlapPolicy="REPLACE")
+    await world.move_to(FIRST_US)
+    await hold(world, task.id)
+    await world.move_to(FIRST_US + 2 * MINUTE_US)
+
+    await change(world, task.id, schedule=HOURLY)
+    world.runs.model.script(say("first"), say("newest"))
+    await world.work_off()
+    await world.service.resume(world.runs.principal, task.id)
+    await world.tick()
+    await world.work_off()
+
+    assert await world.statuses(task.id) == ["SUCCEEDED", "SKIPPED", "SUCCEEDED"]
+
+
 async def test_an_end_that_comes_earlier_keeps_what_was_due_before(world: TaskWorld) -> None:
     task = await world.create(missedRunPolicy="SKIP")
     await hold(world, task.id)
