@@ -26,6 +26,8 @@ from domain.tasks.writes import columns_of, settings_of
 
 _TEXTS = ("name", "instruction")
 _WHOLE = ("inputs", "metadata")
+_TIMES = frozenset({"schedule", "startsAt", "endsAt"})
+"""Cures of faults with which nobody can tell what is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Repair:
 
     row: TaskRow
     shown: TaskRow
+    """As readers see it, but for what is due: that is kept where it can be told."""
     faults: Sequence[Fault]
     settings: TaskSettings
     """Its settings, with stand-ins for what is replaced."""
@@ -45,6 +48,8 @@ class Repair:
         faults = faults_of(row)
         refuse_unreadable(row, [one for one in faults if one.cure not in changes.values])
         shown = task_as_shown(row)
+        if _TIMES.isdisjoint(fault.cure for fault in faults):
+            shown.next_run_at = row.next_run_at
         settings = _settings_before(shown, changes)
         texts = {name: getattr(row, name) for name in _TEXTS}
         changes = replace(changes, values={**texts, **changes.values})

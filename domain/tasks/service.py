@@ -17,6 +17,7 @@ from domain.kernel.rows import fetch_rows
 from domain.tasks.backfill import Backfilled, BackfillSpec, TaskBackfill
 from domain.tasks.commits import TaskCommits
 from domain.tasks.queries import OccurrenceFilter, TaskFilter, TaskOrder, TaskQueries
+from domain.tasks.reading import task_as_shown
 from domain.tasks.rows import OccurrenceRow, TaskRow
 from domain.tasks.saving import TaskSaving, refuse_completed, refuse_other_version
 from domain.tasks.spec import NewTask, PauseSpec, RunNowSpec, TaskChanges, refuse_without_due_time
@@ -109,7 +110,7 @@ class TaskService(TaskQueries):
         while not is_saved:
             async with self._commits.batch(principal.workspace_id) as batch:
                 task = await self._saving.locked(batch, changes.task_id, must_be_readable=False)
-                refuse_other_version(task, changes.expected_version)
+                refuse_other_version(task_as_shown(task), changes.expected_version)
                 is_saved = await self._saving.update(principal, batch, task, changes)
         self._commits.wake()
         return await self._found(principal, changes.task_id)

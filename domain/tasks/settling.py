@@ -14,6 +14,7 @@ from domain.runs.endings import EndWrites, RunEnd
 from domain.runs.state import RunStatus
 from domain.runs.work import Work, dumps
 from domain.tasks.plan import retry_wait_us
+from domain.tasks.reading import LARGEST_COUNT
 from domain.tasks.spec import RetryPolicy
 from domain.tasks.starting import TaskLink
 from domain.tasks.state import OccurrenceStatus, TaskChange
@@ -22,12 +23,16 @@ from domain.tasks.writes import LONGEST_REASON, told
 AT_ONCE = 0
 """A `wake_at` that is due by any clock."""
 
+# A row may be damaged: a count that cannot be raised must not hold up the end of a run.
+_FAILED = f"""
+consecutive_failures * $4 + CASE WHEN consecutive_failures < {LARGEST_COUNT} THEN $5 ELSE 0 END
+"""
 # The task comes first: whoever looks at it locks it before its occurrences.
-_SETTLE_TASK = """
+_SETTLE_TASK = f"""
 UPDATE task SET
-    consecutive_failures = consecutive_failures * $4 + $5,
+    consecutive_failures = {_FAILED},
     wake_at = CASE WHEN (schedule_kind <> 'ADHOC' AND next_run_at IS NULL)
-            OR pause_after_failures <= consecutive_failures * $4 + $5
+            OR pause_after_failures <= {_FAILED}
             OR EXISTS (SELECT 1 FROM occurrence AS other
                        WHERE other.task_id = $1 AND other.status = 'QUEUED' AND other.id <> $2)
         THEN 0 ELSE wake_at END
@@ -42,9 +47,9 @@ _WAKE = """
 UPDATE task SET wake_at = CASE WHEN wake_at < $2 THEN wake_at ELSE $2 END
 WHERE id = $1 AND deleted_at IS NULL
 """
-_RETRY = """
-UPDATE occurrence SET status = 'QUEUED', reason = $4, run_id = $3, attempts = attempts + 1,
-    due_at = $5
+_RETRY = f"""
+UPDATE occurrence SET status = 'QUEUED', reason = $4, run_id = $3, due_at = $5,
+    attempts = attempts + CASE WHEN attempts < {LARGEST_COUNT} THEN 1 ELSE 0 END
 WHERE id = $1 AND run_id = $2
     AND EXISTS (SELECT 1 FROM task WHERE task.id = task_id AND task.deleted_at IS NULL)
 """

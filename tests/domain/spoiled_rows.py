@@ -1,7 +1,8 @@
 """Rows that nobody could have saved, made with plain SQL beside the rules of the database."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 from domain.kernel.database import Database
@@ -24,6 +25,29 @@ async def without_references(database: Database, sql: str, *args: Any) -> None:
     path = (await database.fetch("PRAGMA database_list"))[0][2]
     with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
         connection.execute(sql.replace("$", "?"), args)
+
+
+@asynccontextmanager
+async def writes_refused(
+    database: Database, write: str, condition: str
+) -> AsyncGenerator[None, None]:
+    """Have the database refuse what is written to some rows, as a bug of ours might make it."""
+    trigger = f"CREATE TRIGGER refused BEFORE {write}"
+    if database.dialect == "sqlite":
+        body = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        await without_references(database, f"{trigger} WHEN {condition} {body}")
+        yield
+        await without_references(database, "DROP TRIGGER refused")
+        return
+    await without_references(
+        database,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+    )
+    body = "EXECUTE FUNCTION refuse()"
+    await without_references(database, f"{trigger} FOR EACH ROW WHEN ({condition}) {body}")
+    yield
+    await without_references(database, "DROP FUNCTION refuse() CASCADE")
 
 
 async def whole_row(database: Database, table: str, ident: str) -> dict[str, Any]:

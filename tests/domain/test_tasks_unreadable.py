@@ -1,7 +1,6 @@
 """Task rows that cannot be read: held and marked alone, and as they were until repaired."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +9,11 @@ from structlog.testing import capture_logs
 
 from domain.kernel.database import Database, Statement
 from domain.kernel.errors import Conflict, NotFound, Unavailable
+from domain.models.ports import ModelError, ModelErrorKind
 from domain.tasks.firing import TaskFiring
-from domain.tasks.reading import UNREADABLE
+from domain.tasks.reading import UNREADABLE, task_as_shown
 from domain.tasks.rows import TaskRow
-from tests.domain.spoiled_rows import spoil, whole_row, without_references
+from tests.domain.spoiled_rows import spoil, whole_row, writes_refused
 from tests.domain.task_world import BEGIN_US, FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import say
 
@@ -22,6 +22,9 @@ ZONE = '{"kind": "SCHEDULED", "expression": "* * * * *", "timezone": "Mars/Base"
 CRON = '{"kind": "SCHEDULED", "expression": "* * * * * * *", "timezone": "UTC"}'
 NO_TIMES = '{"kind": "PLANNED", "times": []}'
 EACH_MINUTE = {"scheduled": {"cron": {"expression": "* * * * *"}, "timezone": "UTC"}}
+HOURLY = {"scheduled": {"cron": {"expression": "0 * * * *"}, "timezone": "UTC"}}
+DOWN = ModelError(ModelErrorKind.UNAVAILABLE, "The model is away.")
+REFUSED = ModelError(ModelErrorKind.REFUSED, "No.")
 MARK = {"status", "pause_reason", "paused_until", "wake_at", "updated_at"}
 """What marks a row; the rest of it stays as it was."""
 FAULTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
@@ -236,6 +239,53 @@ async def test_a_run_at_work_ends_as_ever_when_its_task_can_no_longer_be_read(
     assert await world.statuses(task.id) == ["SUCCEEDED", "SUCCEEDED"]
 
 
+async def test_counts_that_cannot_be_raised_hold_up_the_end_of_no_run(world: TaskWorld) -> None:
+    task = await world.create(retry={"maxAttempts": 3, "backoffSeconds": 0})
+    await world.move_to(FIRST_US)
+    (occurrence,) = await world.occurrences(task.id)
+    await spoil(world.runs.database, "task", task.id, consecutive_failures=2**31 - 1)
+    await spoil(world.runs.database, "occurrence", occurrence.id, attempts=2**31 - 1)
+    world.runs.model.script([DOWN], [REFUSED])
+
+    await world.work_off()
+    (first, second) = await world.attempts(task.id)
+    assert (first.status, second.status) == ("FAILED", "QUEUED")
+    world.runs.queue.hints.append(("runs.execute", second.id))
+    await world.work_off()
+
+    assert await world.statuses(task.id) == ["FAILED"]
+    assert [run.status for run in await world.attempts(task.id)] == ["FAILED", "FAILED"]
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"maxRuns": 9}, {"schedule": HOURLY}], ids=["alone", "bound", "times"]
+)
+async def test_what_came_while_a_task_could_not_be_read_follows_its_policy(
+    world: TaskWorld, more: dict[str, Any]
+) -> None:
+    task = await spoiled(world, "retry", missedRunPolicy="RUN_ONCE")
+    await world.move_to(FIRST_US + 3 * MINUTE_US)
+    assert await world.occurrences(task.id) == []
+
+    await world.service.update(world.runs.principal, {"taskId": task.id, "retry": None, **more})
+    await world.tick()
+
+    assert await world.statuses(task.id) == ["MISSED", "MISSED", "RUNNING", "SKIPPED"]
+
+
+async def test_a_version_that_cannot_be_read_is_expected_as_it_is_shown(world: TaskWorld) -> None:
+    task = await spoiled(world, "version")
+    shown = await world.service.task(world.runs.principal, task.id)
+    assert shown is not None
+
+    mended = await world.service.update(
+        world.runs.principal,
+        {"taskId": task.id, "schedule": HOURLY, "expectedVersion": task_as_shown(shown).version},
+    )
+
+    assert (mended.status, mended.version) == ("ACTIVE", 2)
+
+
 async def test_an_occurrence_that_cannot_be_read_fails_alone(world: TaskWorld) -> None:
     task = await world.create(overlapPolicy="QUEUE")
     for minute in range(3):
@@ -265,27 +315,6 @@ async def test_a_row_that_is_deleted_and_due_keeps_no_scheduler_awake(world: Tas
     assert [line["event"] for line in logs] == ["tasks.fired"]
 
 
-@asynccontextmanager
-async def runs_refused(database: Database, task_id: str) -> AsyncGenerator[None, None]:
-    """Have the database refuse every run of a task, as a bug of ours might make it."""
-    trigger, condition = "CREATE TRIGGER refused BEFORE INSERT ON run", f"NEW.task_id = '{task_id}'"
-    if database.dialect == "sqlite":
-        body = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-        await without_references(database, f"{trigger} WHEN {condition} {body}")
-        yield
-        await without_references(database, "DROP TRIGGER refused")
-        return
-    await without_references(
-        database,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
-    )
-    body = "EXECUTE FUNCTION refuse()"
-    await without_references(database, f"{trigger} FOR EACH ROW WHEN ({condition}) {body}")
-    yield
-    await without_references(database, "DROP FUNCTION refuse() CASCADE")
-
-
 async def test_a_task_on_which_a_look_breaks_is_held_and_the_others_of_its_batch_fire_once(
     world: TaskWorld,
 ) -> None:
@@ -293,7 +322,8 @@ async def test_a_task_on_which_a_look_breaks_is_held_and_the_others_of_its_batch
     poisoned, sound = tasks[5], [*tasks[:5], *tasks[6:]]
 
     with capture_logs() as logs:
-        async with runs_refused(world.runs.database, poisoned.id):
+        condition = f"NEW.task_id = '{poisoned.id}'"
+        async with writes_refused(world.runs.database, "INSERT ON run", condition):
             await world.move_to(FIRST_US)
 
     for task in sound:
