@@ -14,10 +14,18 @@ class ClockWatch:
         self._seen: tuple[int, float] | None = None
 
     def set_back_from(self, now_us: int) -> int | None:
-        """Return which moment it would be, had the clock not been set back since the last look."""
-        monotonic = self._clock.monotonic()
-        seen, self._seen = self._seen, (now_us, monotonic)
-        if seen is None:
-            return None
-        expected_us = seen[0] + round((monotonic - seen[1]) * 1_000_000)
-        return expected_us if expected_us - now_us > STEP_US else None
+        """Return which moment it would be, had the clock not been set back since the last look.
+
+        A step back is told again until the moment after it is `accept`ed.
+        """
+        if self._seen is not None:
+            seen_us, monotonic = self._seen
+            expected_us = seen_us + round((self._clock.monotonic() - monotonic) * 1_000_000)
+            if expected_us - now_us > STEP_US:
+                return expected_us
+        self.accept(now_us)
+        return None
+
+    def accept(self, now_us: int) -> None:
+        """Go by this moment from now on: what a step back asks for is done."""
+        self._seen = (now_us, self._clock.monotonic())

@@ -229,6 +229,7 @@ class LeaseOffice:
                 ),
             ]
         )
+        self._watch.accept(now_us)
 
 
 def _order(row: Sequence[str]) -> OpenOrder:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from domain.kernel.database import Database
 from domain.models.ports import ModelError, ModelErrorKind
 from domain.tasks.firing import TaskFiring
+from tests.domain.spoiled_rows import writes_refused
 from tests.domain.task_world import BEGIN_US, FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import Gate, SteppedClock, say
 
@@ -216,6 +217,32 @@ async def test_a_retry_that_was_due_when_the_clock_was_set_back_does_not_wait_ag
 
     assert await world.statuses(task.id) == ["SUCCEEDED"]
     assert logs[0]["event"] == "tasks.clock_set_back"
+
+
+async def test_a_clock_set_back_in_an_outage_is_noticed_until_it_was_dealt_with(
+    world: TaskWorld,
+) -> None:
+    retry = {"maxAttempts": 2, "backoffSeconds": 60, "maxBackoffSeconds": 60}
+    task, database = await world.create(**ON_DEMAND, retry=retry), world.runs.database
+    scheduler, office = world.scheduler(), world.runs.office()
+    await scheduler.fire_due()
+    await office.forgotten(9)
+    world.runs.model.script([DOWN], say("again"))
+    await world.work_off()
+    world.runs.clock.move(60)
+
+    world.runs.clock.set_by(-HOUR_S)
+    for table, look in (("occurrence", scheduler.fire_due), ("run", lambda: office.forgotten(9))):
+        async with writes_refused(database, f"UPDATE ON {table}", "NEW.due_at IS NOT NULL"):
+            with pytest.raises(Exception, match="refused"):
+                await look()
+    await office.forgotten(9)
+    while not await scheduler.fire_due():
+        pass
+    await world.work_off()
+
+    assert await world.statuses(task.id) == ["SUCCEEDED"]
+    assert [run.status for run in await world.attempts(task.id)] == ["FAILED", "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("jump_s", [-HOUR_S, HOUR_S])
