@@ -9,8 +9,9 @@ from domain.kernel.database import Database
 from domain.models.ports import ModelError, ModelErrorKind
 from domain.tasks.plan import retry_wait_us
 from domain.tasks.spec import RetryPolicy
+from tests.domain.approval_world import asked, decide, risky_tools
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
-from tests.fakes import Gate, say
+from tests.fakes import Gate, call, say
 
 DOWN = ModelError(ModelErrorKind.UNAVAILABLE, "The model is away.")
 REFUSED = ModelError(ModelErrorKind.REFUSED, "No.")
@@ -183,6 +184,36 @@ async def test_time_in_which_a_person_holds_an_attempt_is_not_its_own(world: Tas
 
     assert await world.statuses(task.id) == ["SUCCEEDED"]
     assert len(await world.attempts(task.id)) == 1
+
+
+async def test_time_in_which_an_attempt_waits_for_a_person_is_not_its_own(
+    world: TaskWorld,
+) -> None:
+    world.runs.tools, world.runs.expiry_s = risky_tools, 90_000
+    task = await world.create(**ON_DEMAND, timeoutSeconds=7)
+    (run,) = await world.attempts(task.id)
+    gate = Gate()
+    world.runs.model.script(call("erase", '{"path": "a.txt"}'), [gate])
+    await world.work_off()
+
+    world.runs.clock.move(86_400)
+    assert await world.runs.office().forgotten(9) == []
+    await world.tick()
+    assert (await world.runs.row(run.id)).status == "WAITING_APPROVAL"
+    assert await world.statuses(task.id) == ["RUNNING"]
+    ((approval,),) = [await asked(world.runs, run.id)]
+    await decide(world.runs, approval, "APPROVE")
+    async with world.runs.process() as runner:
+        await runner.execute(run.id)
+        await gate.reached.wait()
+    assert (await world.runs.row(run.id)).status == "RUNNING"
+    assert world.runs.effects.done == ["erase a.txt"]
+    world.runs.clock.move(8)
+    world.runs.queue.hints.append(("runs.execute", run.id))
+    await world.work_off()
+
+    assert (await world.runs.row(run.id)).status == "TIMED_OUT"
+    assert await world.statuses(task.id) == ["FAILED"]
 
 
 async def test_a_cancelled_run_that_never_started_settles_its_occurrence(world: TaskWorld) -> None:

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from domain.kernel.database import Database, Statement
+from domain.kernel.errors import Conflict
 from domain.models.ports import ModelError, ModelErrorKind
+from tests.domain.approval_world import asked, decide, risky_tools
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
-from tests.fakes import Gate, say
+from tests.fakes import Gate, call, say
 
 DOWN = ModelError(ModelErrorKind.UNAVAILABLE, "The model is away.")
+ERASE = call("erase", '{"path": "a.txt"}')
+AT_ONCE: dict[str, Any] = {"adhoc": {"runNow": True}}
 LONG_S = 150
 """How long a run takes of a task that is due each minute."""
 
@@ -150,6 +154,33 @@ async def test_deleting_ends_a_retry_that_waits_and_a_run_that_is_held_and_no_ot
     assert (await world.runs.row(held_run.id)).status == "CANCELLED"
     assert (await world.runs.row(other_run.id)).status == "PAUSED"
     assert await world.statuses(other.id) == ["RUNNING"]
+
+
+async def test_deleting_takes_back_what_its_run_asks_a_person_for_and_nothing_else(
+    world: TaskWorld,
+) -> None:
+    world.runs.tools = risky_tools
+    doomed, other = [await world.create(schedule=AT_ONCE) for _ in range(2)]
+    ids = [(await world.attempts(task.id))[0].id for task in (doomed, other)]
+    world.runs.model.script(ERASE, ERASE, say("done"))
+    await world.work_off()
+    assert [(await world.runs.row(run_id)).status for run_id in ids] == ["WAITING_APPROVAL"] * 2
+
+    await world.service.delete(world.runs.principal, doomed.id)
+    await world.work_off()
+
+    ((gone,), (open_still,)) = [await asked(world.runs, run_id) for run_id in ids]
+    assert (await world.runs.row(ids[0])).status == "CANCELLED"
+    assert await world.statuses(doomed.id) == ["CANCELLED"]
+    assert gone.status == "CANCELLED"
+    with pytest.raises(Conflict):
+        await decide(world.runs, gone, "APPROVE")
+    assert (open_still.status, await world.statuses(other.id)) == ("PENDING", ["RUNNING"])
+    assert world.runs.effects.done == []
+    await decide(world.runs, open_still, "APPROVE")
+    await world.work_off()
+    assert await world.statuses(other.id) == ["SUCCEEDED"]
+    assert world.runs.effects.done == ["erase a.txt"]
 
 
 async def test_deleting_stops_the_runs_below_the_run_of_the_task_too(world: TaskWorld) -> None:
