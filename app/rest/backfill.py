@@ -6,6 +6,7 @@ from app.rest import examples
 from app.rest.answers import Answer, Outcome, replayed_header
 from app.rest.calls import Call
 from app.rest.endpoints import KEYED, Body, Endpoint, Example, Success
+from app.rest.task_bodies import about_task
 from domain.access.scopes import Scope
 from domain.tasks.backfill import BackfillWish
 from domain.tasks.state import OPEN
@@ -14,8 +15,7 @@ from schema.ids import Kind
 
 async def backfill(call: Call) -> Outcome:
     """List past due times of a task, or have them run."""
-    values = {**call.values, "taskId": call.ident(Kind.TASK)}
-    done = await call.services.tasks.backfill(call.principal, values)
+    done = await call.services.tasks.backfill(call.principal, about_task(call))
     headers: HeaderList = [replayed_header()] if done.replayed else []
     status = 202 if any(row.status in OPEN for row in done.rows) else 200
     body = BackfillTaskSuccess.of(done).json_bytes()

@@ -1,6 +1,7 @@
 """Every failure as a problem document: one table for all endpoints."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -22,8 +23,10 @@ from domain.kernel.errors import (
     QuotaExceeded,
     Unauthenticated,
     Unavailable,
+    UnknownField,
     ValidationFailed,
 )
+from domain.kernel.validation import client_fields, no_such_field
 from resolvers.outcomes import in_public
 from schema.access import Scope as PublicScope
 from schema.ids import encode_id, kind_named
@@ -59,7 +62,7 @@ def body_refused(message: str, *, path: Sequence[str] = ()) -> Refused:
 
 def refusal_of(error: GobError, endpoint: Endpoint, scope: Scope) -> Refusal:
     """Show an expected failure."""
-    public = in_public(error)
+    public = _of_body(in_public(error), endpoint)
     code = public.reason if isinstance(public, Conflict) else public.code
     fields = [_field(problem, endpoint, scope) for problem in _at_fault(public)]
     if isinstance(public, QueryRefused):
@@ -89,6 +92,24 @@ def crash_of(error: Exception, scope: Scope) -> Refusal:
     log.error("request.crashed", path=scope["path"], exc_info=error)
     message = f"Something went wrong on the server. Quote the trace id {trace_id}."
     return Refusal(status=500, code="INTERNAL", message=message)
+
+
+def _of_body(error: GobError, endpoint: Endpoint) -> GobError:
+    """Name the fields that a body may have, where one is unknown: services know others."""
+    if not isinstance(error, ValidationFailed) or endpoint.body is None:
+        return error
+    if not any(isinstance(problem, UnknownField) for problem in error.problems):
+        return error
+    by_path = endpoint.renames
+    known = [name for name in client_fields(endpoint.body.model) if name not in by_path]
+    return ValidationFailed(
+        [
+            replace(problem, message=no_such_field(problem.path[0], known))
+            if isinstance(problem, UnknownField) and len(problem.path) == 1
+            else problem
+            for problem in error.problems
+        ]
+    )
 
 
 def _at_fault(error: GobError) -> Sequence[FieldProblem]:

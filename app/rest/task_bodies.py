@@ -5,6 +5,8 @@ from typing import Annotated, Any, cast
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 
+from app.rest.calls import Call
+from app.rest.failures import body_refused
 from domain.kernel.moments import Instant
 from domain.kernel.validation import ClientModel, JsonObject, Text, Whole
 from domain.runs.spec import LONGEST_WAIT_S
@@ -12,6 +14,7 @@ from domain.tasks.flat import FlatSchedule, FlatTask
 from domain.tasks.preview import MOST_SHOWN
 from domain.tasks.schedule_spec import ScheduleSpec
 from domain.tasks.spec import NewTask
+from schema.ids import Kind
 
 _OF_NEW_ONES = frozenset({"idempotency_key"})
 
@@ -88,3 +91,11 @@ class FlatPreviewBody(FlatSchedule):
 
     count: Count = 5
     after: After = None
+
+
+def about_task(call: Call) -> dict[str, Any]:
+    """The values of a request about the task that its path names."""
+    if "taskId" in call.values:
+        message = "There is no such field; the path names the task."
+        raise body_refused(message, path=["taskId"])
+    return {**call.values, "taskId": call.ident(Kind.TASK)}

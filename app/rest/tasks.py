@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,12 +13,18 @@ from app.rest.answers import Answer, Outcome, next_page, path_to, replayed_heade
 from app.rest.backfill import BACKFILL
 from app.rest.calls import Call
 from app.rest.endpoints import KEYED, Body, Endpoint, Example, Success
-from app.rest.failures import body_refused
 from app.rest.queries import After, MomentQuery, PageSize, Query, of_kind
-from app.rest.task_bodies import FlatTaskChanges, PauseTaskBody, RunNowBody, UpdateTaskBody
+from app.rest.task_bodies import (
+    FlatTaskChanges,
+    PauseTaskBody,
+    RunNowBody,
+    UpdateTaskBody,
+    about_task,
+)
 from domain.access.scopes import Scope
 from domain.kernel.errors import NotFound, ValidationFailed
 from domain.kernel.paging import DEFAULT_SIZE, PageRequest
+from domain.kernel.searching import LONGEST_SEARCH
 from domain.kernel.validation import Text
 from domain.tasks.flat import FlatTask, from_flat, in_flat_names, is_flat
 from domain.tasks.flat_changes import changes_of
@@ -53,7 +59,10 @@ class ScheduleType(StrEnum):
 class TaskQuery(Query):
     """Which tasks, and which part of the list."""
 
-    search: Annotated[Text | None, Field(description="Words in the name or instruction.")] = None
+    search: Annotated[
+        Text | None,
+        Field(max_length=LONGEST_SEARCH, description="Words in the name or instruction."),
+    ] = None
     status: list[TaskStatus] = Field(
         default_factory=list[TaskStatus],
         description="One of these states; may come several times.",
@@ -121,13 +130,13 @@ async def read(call: Call) -> Outcome:
 
 async def update(call: Call) -> Outcome:
     """Change a task, its schedule written in either form."""
-    row = await call.services.tasks.change(call.principal, changes_of(_about(call)))
+    row = await call.services.tasks.change(call.principal, changes_of(about_task(call)))
     return Answer.of(await _shown(call, row))
 
 
 async def pause(call: Call) -> Outcome:
     """Hold a task."""
-    row = await call.services.tasks.pause(call.principal, _about(call))
+    row = await call.services.tasks.pause(call.principal, about_task(call))
     return Answer.of(await _shown(call, row))
 
 
@@ -145,21 +154,13 @@ async def delete(call: Call) -> Outcome:
 
 async def run_now(call: Call) -> Outcome:
     """Start a task at once."""
-    started = await call.services.tasks.run_now(call.principal, _about(call))
+    started = await call.services.tasks.run_now(call.principal, about_task(call))
     occurrence = Occurrence.of(started.row)
     headers: HeaderList = [replayed_header()] if started.replayed else []
     if occurrence.run is not None:
         headers.append((b"location", path_to("runs", occurrence.run.id).encode()))
     status = 202 if occurrence.status in OPEN else 200
     return Answer(status=status, body=occurrence.json_bytes(), headers=headers)
-
-
-def _about(call: Call) -> dict[str, Any]:
-    """The values of a request about the task that its path names."""
-    if "taskId" in call.values:
-        message = "There is no such field; the path names the task."
-        raise body_refused(message, path=["taskId"])
-    return {**call.values, "taskId": call.ident(Kind.TASK)}
 
 
 async def _shown(call: Call, row: TaskRow) -> Task:

@@ -45,6 +45,11 @@ class FieldProblem:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownField(FieldProblem):
+    """A field that there is not; a door that knows more fields than the service names those."""
+
+
 class GobError(Exception):
     """An expected failure: `code` is for programs, the message for people."""
 

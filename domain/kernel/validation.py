@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from domain.kernel.errors import FieldProblem, ValidationFailed
+from domain.kernel.errors import FieldProblem, UnknownField, ValidationFailed
 
 LARGEST_JSON_BYTES = 64 * 1024
 DEEPEST_JSON = 32
@@ -133,24 +133,38 @@ def storable(text: str) -> str:
 def _problem(model_class: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
     path = tuple(str(step) for step in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return FieldProblem(path=path, message=_unknown(model_class, detail["loc"]))
+        known = _fields_beside(model_class, detail["loc"])
+        return UnknownField(path=path, message=no_such_field(path[-1], known))
     words = _WORDS.get(detail["type"])
     context = {"input": detail["input"], **detail.get("ctx", {})}
     message = words(context) if words is not None else f"{detail['msg']}."
     return FieldProblem(path=path, message=message)
 
 
-def _unknown(model_class: type[BaseModel], loc: Sequence[int | str]) -> str:
-    """Say which fields there are, the likely one first."""
+def no_such_field(name: str, known: Sequence[str]) -> str:
+    """Say which fields there are, or only the one that is likely meant."""
+    by_lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    if close:
+        return f"There is no such field; did you mean {by_lower[close[0]]}?"
+    return f"There is no such field; the fields here are {', '.join(known)}."
+
+
+def client_fields(annotation: Any) -> Sequence[str]:
+    """Return the names of the fields of a model, or of all models of a union, each once."""
+    names = (
+        _client_name(model, name) for model in _models_in(annotation) for name in model.model_fields
+    )
+    return list(dict.fromkeys(names))
+
+
+def _fields_beside(model_class: type[BaseModel], loc: Sequence[int | str]) -> Sequence[str]:
+    """Return the fields that there are in the place of one that there is not."""
     found: type[BaseModel] | None = model_class
     for step in loc[:-1]:
         if isinstance(step, str) and found is not None:
             found = _model_at(found, step)
-    known = [] if found is None else [_client_name(found, name) for name in found.model_fields]
-    close = get_close_matches(str(loc[-1]), known, n=1)
-    if close:
-        return f"There is no such field; did you mean {close[0]}?"
-    return f"There is no such field; the fields here are {', '.join(known)}."
+    return [] if found is None else client_fields(found)
 
 
 def _client_name(model_class: type[BaseModel], name: str) -> str:

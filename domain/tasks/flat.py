@@ -1,6 +1,7 @@
 """A task as scripts write it: its schedule beside the other fields, with its kind as `type`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
@@ -121,10 +122,7 @@ def is_flat(values: Mapping[str, Any]) -> bool:
 def in_flat_names(error: ValidationFailed) -> ValidationFailed:
     """Return the failure of a nested schedule with its fields named as the flat form does."""
     return ValidationFailed(
-        [
-            FieldProblem(path=_flat_path(problem.path), message=problem.message)
-            for problem in error.problems
-        ]
+        [replace(problem, path=_flat_path(problem.path)) for problem in error.problems]
     )
 
 
