@@ -17,7 +17,10 @@ LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
+_NEARLY = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)? ?(?:([Zz])|([+-]\d\d):?(\d\d))?",
+    re.ASCII,
+)
 
 
 @lru_cache(maxsize=4096)
@@ -35,7 +38,7 @@ def parse_moment(value: object) -> int:
     """Read a moment (RFC 3339, section 5.6). Raises ValueError, also when it has no offset."""
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is no moment; {_cure(value)}")
+        raise ValueError(f"{_shown(value)} is no moment; {_cure(value)}")
     day, time, fraction, offset = match.groups()
     if (unusual := _unusual(time, offset)) is not None:
         raise ValueError(f"{value!r} is no moment: {unusual}")
@@ -47,13 +50,26 @@ def parse_moment(value: object) -> int:
     return (moment - EPOCH) // timedelta(seconds=1) * SECOND_US + rest_us
 
 
+def _shown(value: object) -> str:
+    """Write what is no moment as the client did."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return repr(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return "A list" if isinstance(value, list | tuple) else "An object"
+
+
 def _cure(value: object) -> str:
-    """Say what would be right for what is not even of the form."""
-    local = _LOCAL.fullmatch(value) if isinstance(value, str) else None
-    if local is not None:
+    """Say what would be right for what is not of the form."""
+    nearly = _NEARLY.fullmatch(value) if isinstance(value, str) else None
+    if nearly is None:
+        return "send one like 2026-11-22T09:30:00Z, with its offset to UTC."
+    day, minute, rest, utc, hours, minutes = nearly.groups()
+    local = f"{day}T{minute}{rest or ':00'}"
+    if utc is None and hours is None:
         # Which of two instants a local time means, nobody can tell when clocks go back.
-        return f"add its offset to UTC: {value}Z for UTC itself, or {value}+01:00."
-    return "send one like 2026-11-22T09:30:00Z, with its offset to UTC."
+        return f"add its offset to UTC: {local}Z for UTC itself, or {local}+01:00."
+    return f"write {local}{utc or f'{hours}:{minutes}'}."
 
 
 def _unusual(time: str, offset: str) -> str | None:
