@@ -333,7 +333,7 @@ class TasksSubscription:
         """Replay, then go on live."""
         context = info.context
         context.principal.needs(DomainScope.TASKS_READ)
-        wanted = await _task_watched(info, task_id) if task_id else None
+        wanted = await _task_watched(info, task_id) if isinstance(task_id, str) else None
         stream = workspace_stream(info, [TASK_UPDATE], after=after or None)
         told_us = context.now_us()
         async with aclosing(stream):

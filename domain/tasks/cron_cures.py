@@ -12,6 +12,7 @@ _NAMES = {"weekday": WEEKDAYS, "month": MONTHS}
 _NO_STEP = re.compile(r"/0+(?:,|$)", re.ASCII)
 _SHORT = "|".join(name[:3] for name in WEEKDAYS)
 _LAST = re.compile(rf"(?P<behind>[0-7]|{_SHORT})L|L(?P<named>{_SHORT})", re.IGNORECASE)
+_ZONE = re.compile(r"(?:CRON_)?TZ=", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]{4,}", re.IGNORECASE)
 
 
@@ -35,7 +36,9 @@ def cure(name: str, field: str) -> str | None:
 
 
 def surplus(fields: Sequence[str]) -> str:
-    """Say what the sixth and seventh field of others are not here."""
+    """Say what the first, sixth and seventh field of others are not here."""
+    if _ZONE.match(fields[0] if fields else ""):
+        return ", and the time zone goes into timezone"
     return ", and there is none for seconds or years" if len(fields) in (6, 7) else ""
 
 

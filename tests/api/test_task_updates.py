@@ -122,3 +122,10 @@ async def test_a_cursor_that_nobody_gave_out_is_refused(world: ApiWorld):
         await world.listen(UPDATES, after="nonsense")
 
     assert refused.value.body["extensions"]["code"] == "BAD_CURSOR"
+
+
+async def test_an_empty_id_watches_no_task_instead_of_all(world: ApiWorld):
+    with pytest.raises(SourceFailed) as refused:
+        await first_of(world, UPDATES, 1, taskId="")
+
+    assert refused.value.body["message"] == "taskId: '' is no id; send one that this API gave out."

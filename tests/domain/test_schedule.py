@@ -234,6 +234,7 @@ def test_the_oldest_moment_can_be_asked_for():
     [
         ("", None, "five fields"),
         ("0 9 * *", None, "this has 4"),
+        ("TZ=UTC 0 9 * * *", None, "this has 6, and the time zone goes into timezone."),
         ("0 0 9 * * *", None, "this has 6, and there is none for seconds or years."),
         ("0 9 * * * * 2026", None, "this has 7"),
         ("0 9 * * *" + " " * LONGEST_EXPRESSION, None, "at most 200 characters"),
