@@ -13,6 +13,7 @@ from uuid import UUID
 from strawberry import ID
 
 from domain.kernel.errors import FieldProblem, NotFound, ValidationFailed
+from domain.kernel.public_ids import public_id
 
 LONGEST = 200
 _SHOWN = 60
@@ -79,8 +80,9 @@ class MalformedId(ValidationFailed):
 @lru_cache(maxsize=8192)
 def encode_id(kind: Kind, raw: str) -> ID:
     """Return the public form of a row's id."""
-    content = raw.encode() if kind in _NAMED else UUID(raw).bytes
-    return ID(f"{kind.value}_{urlsafe_b64encode(content).rstrip(b'=').decode()}")
+    if kind not in _NAMED:
+        return ID(public_id(kind.value, raw))
+    return ID(f"{kind.value}_{urlsafe_b64encode(raw.encode()).rstrip(b'=').decode()}")
 
 
 def optional_id(kind: Kind, raw: str | None) -> ID | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from domain.access.scopes import Principal
 from domain.kernel.errors import ValidationFailed
 from domain.kernel.moments import SECOND_US, format_moment
+from domain.kernel.public_ids import TASK, public_id, row_id
 from domain.runs.spec import LONGEST_INSTRUCTION
 from domain.tasks import schedule
 from domain.tasks.cron import ScheduleError
@@ -109,7 +110,7 @@ def by_argument(error: ValidationFailed, chosen: str) -> InvalidArguments:
 
 async def task_meant(service: TaskService, caller: Caller, which: str) -> TaskRow:
     """Return the one task that is meant. Raises ToolError where there is none, or several."""
-    found = await service.task(caller.actor, which)
+    found = await service.task(caller.actor, row_id(TASK, which) or which)
     if found is not None:
         return found
     try:
@@ -134,7 +135,7 @@ async def own_task(service: TaskService, caller: Caller, which: str) -> TaskRow:
 
 
 def _listed(rows: Sequence[TaskRow]) -> str:
-    shown = [f"{row.name!r} ({row.id})" for row in rows[:MOST_NAMED]]
+    shown = [f"{row.name!r} ({public_id(TASK, row.id)})" for row in rows[:MOST_NAMED]]
     more = ["others"] if len(rows) > MOST_NAMED else []
     *some, last = [*shown, *more]
     return f"{', '.join(some)} and {last}"

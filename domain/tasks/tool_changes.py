@@ -7,6 +7,7 @@ from pydantic import Field
 
 from domain.kernel.errors import ValidationFailed
 from domain.kernel.ports import Clock
+from domain.kernel.public_ids import TASK, public_id
 from domain.runs.spec import LONGEST_INSTRUCTION
 from domain.tasks import schedule
 from domain.tasks.cron import ScheduleError
@@ -174,7 +175,7 @@ def _cron_of(row: TaskRow) -> schedule.Cron | None:
 
 def _changed(row: TaskRow, now_us: int) -> ChangedTask:
     return ChangedTask(
-        id=row.id,
+        id=public_id(TASK, row.id),
         name=row.name,
         schedule=words_of_schedule(row.schedule),
         status=row.status,
@@ -190,7 +191,7 @@ def _cancel_task(service: TaskService) -> Tool:
         cure = "hold it with change_task and paused true"
         await _refuse_own_run(service, caller, row, f"cancelling would end it as well; {cure}")
         await service.delete(caller.actor, row.id)
-        return CancelledTask(id=row.id, name=row.name)
+        return CancelledTask(id=public_id(TASK, row.id), name=row.name)
 
     return tool_from(cancel_task, domain="tasks", traits=CHANGES)
 
@@ -203,7 +204,7 @@ def _run_task_now(service: TaskService) -> Tool:
         await _refuse_own_run(service, caller, row, "it would start itself without end")
         given = {"taskId": row.id, "idempotencyKey": context.step_id}
         started = await service.run_now(caller.actor, given)
-        return StartedTask(id=row.id, name=row.name, status=started.row.status)
+        return StartedTask(id=public_id(TASK, row.id), name=row.name, status=started.row.status)
 
     return tool_from(run_task_now, domain="tasks", traits=_STARTS)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from domain.kernel.moments import format_moment
 from domain.kernel.paging import PageRequest
 from domain.kernel.ports import Clock
+from domain.kernel.public_ids import TASK, public_id
 from domain.kernel.searching import LONGEST_SEARCH
 from domain.runs.rows import RunRow
 from domain.tasks.queries import OccurrenceFilter, TaskFilter, TaskOrder
@@ -116,7 +117,7 @@ def _list_tasks(service: TaskService) -> Tool:
 def _line(row: TaskRow, agent_id: str) -> ListedTask:
     is_due = row.next_run_at is not None and row.status == "ACTIVE"
     return ListedTask(
-        id=row.id,
+        id=public_id(TASK, row.id),
         name=row.name,
         schedule=words_of_schedule(row.schedule),
         status=row.status,
@@ -136,7 +137,7 @@ def _show_task(service: TaskService, clock: Clock) -> Tool:
         if _tells_of_untrusted([run for runs in attempts.values() for run in runs]):
             context.reading.is_untrusted = True
         return ShownTask(
-            id=row.id,
+            id=public_id(TASK, row.id),
             name=row.name,
             instruction=row.instruction,
             schedule=words_of_schedule(row.schedule),

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from domain.kernel.database import Database, Statement
+from domain.kernel.public_ids import TASK, public_id
 from domain.tasks.rows import TaskRow
 from domain.tasks.tools import task_tools
 from domain.tools.calls import Reading, ToolResult
 from domain.tools.manifest import SideEffect
+from schema.ids import Kind, encode_id
 from tests.domain.task_tool_calls import called
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
 
@@ -46,7 +48,7 @@ async def test_a_list_says_what_is_due_when_and_whose_it_is(world: TaskWorld) ->
     result = await called(world, "list_tasks")
 
     report = {
-        "id": mine.id,
+        "id": public_id(TASK, mine.id),
         "name": "Report",
         "schedule": "Every minute, UTC",
         "status": "ACTIVE",
@@ -54,7 +56,7 @@ async def test_a_list_says_what_is_due_when_and_whose_it_is(world: TaskWorld) ->
         "own": True,
     }
     backup = {
-        "id": other.id,
+        "id": public_id(TASK, other.id),
         "name": "Backup",
         "schedule": "On demand",
         "status": "ACTIVE",
@@ -91,7 +93,7 @@ async def test_a_task_is_shown_with_its_next_and_its_last_times(world: TaskWorld
     result = await called(world, "show_task", task="report")
 
     assert result.value == {
-        "id": task.id,
+        "id": public_id(TASK, task.id),
         "name": "Report",
         "instruction": "write the report",
         "schedule": "Every minute, UTC",
@@ -128,10 +130,24 @@ async def test_a_task_is_meant_by_its_id_its_name_or_words_of_it(
     task = await world.create(name="Morning report", **ON_DEMAND)
     await world.create(name="Evening news", instruction="morning report", **ON_DEMAND)
 
-    result = await called(world, "cancel_task", task=which or task.id)
+    result = await called(world, "cancel_task", task=which or public_id(TASK, task.id))
 
-    assert result.value == {"id": task.id, "name": "Morning report"}
+    assert result.value == {"id": public_id(TASK, task.id), "name": "Morning report"}
     assert (await world.task(task.id)).deleted_at is not None
+
+
+async def test_an_id_is_the_one_that_clients_know(world: TaskWorld) -> None:
+    task = await world.create(name="Report", **ON_DEMAND)
+    known = encode_id(Kind.TASK, task.id)
+
+    named = [
+        refusal(await called(world, "show_task", task=wrong))[0]
+        for wrong in (encode_id(Kind.RUN, task.id), f"{known}A", known[:-1], "task_", "task_%")
+    ]
+    value: Any = (await called(world, "show_task", task=known)).value
+
+    assert named == ["NOT_FOUND"] * 5
+    assert value["id"] == known
 
 
 async def test_the_whole_name_goes_before_words_of_longer_ones(world: TaskWorld) -> None:
@@ -141,7 +157,7 @@ async def test_the_whole_name_goes_before_words_of_longer_ones(world: TaskWorld)
     result = await called(world, "show_task", task="report")
 
     value: Any = result.value
-    assert value["id"] == task.id
+    assert value["id"] == public_id(TASK, task.id)
 
 
 @pytest.mark.parametrize("tool", ["show_task", "change_task", "cancel_task", "run_task_now"])
@@ -159,7 +175,8 @@ async def test_a_name_of_no_task_or_of_several_is_refused_with_those_that_are_me
         "NOT_FOUND",
         "No task is called 'Stars'; list_tasks shows those there are.",
     )
-    both = f"'Report A' ({one.id}) and 'Report B' ({two.id})"
+    first, second = (public_id(TASK, task.id) for task in (one, two))
+    both = f"'Report A' ({first}) and 'Report B' ({second})"
     assert several == (
         "INVALID_ARGUMENTS",
         f"task: 'report' could mean {both}; give the id of one.",
@@ -198,7 +215,7 @@ async def test_what_is_changed_counts_from_now_and_the_rest_stays(world: TaskWor
     value: Any = renamed.value
     assert (value["name"], value["schedule"]) == ("News", "At 08:30, every day, Europe/Berlin")
     assert moved.value == {
-        "id": task.id,
+        "id": public_id(TASK, task.id),
         "name": "News",
         "schedule": "At 08:30, every day, Asia/Tokyo",
         "status": "ACTIVE",
@@ -295,7 +312,7 @@ async def test_a_task_is_started_once_however_often_the_call_comes(world: TaskWo
     first = await called(world, "run_task_now", task="Report")
     again = await called(world, "run_task_now", task="Report")
 
-    assert first.value == {"id": task.id, "name": "Report", "status": "RUNNING"}
+    assert first.value == {"id": public_id(TASK, task.id), "name": "Report", "status": "RUNNING"}
     assert again.value == first.value
     assert len(await world.attempts(task.id)) == 1
 
