@@ -195,7 +195,9 @@ def test_a_planned_time_has_an_offset_or_is_refused_with_a_cure(moment: str, end
         return
     [(path, message)] = problems(found)
     assert path in ("schedule.planned.times.0", "schedule.planned.times")
-    assert re.search(r"send one like|add its offset|have passed|must be less|years 1", message)
+    assert re.search(
+        r"send one like|write [0-9]|add its offset|have passed|must be less|years 1", message
+    )
     assert path.endswith("0") == ("passed" not in message)
 
 
