@@ -16,7 +16,7 @@ from domain.kernel.rows import fetch_rows
 from domain.kernel.tracing import new_trace
 from domain.tasks.burst import Burst
 from domain.tasks.claiming import known_times
-from domain.tasks.commits import TaskCommits
+from domain.tasks.commits import Batch, TaskCommits
 from domain.tasks.look import Found, Look, LookParts
 from domain.tasks.reading import UNREADABLE
 from domain.tasks.rows import OccurrenceRow, TaskRow
@@ -51,6 +51,8 @@ class TaskFiring:
         self._parts = parts
         self._watch = ClockWatch(commits.clock)
         self._burst = Burst(commits, parts.ids)
+        self._has_unheld = False
+        """True when a task of the last tick could neither be looked at nor be held."""
         self._database = commits.database
         self._clock = commits.clock
         self._now = self._database.now_sql(1)
@@ -74,12 +76,14 @@ class TaskFiring:
             f"SELECT workspace_id, count(*) FROM task WHERE wake_at <= $1 AND {DUE_ONES}"
             " GROUP BY workspace_id"
         )
-        looked = 0
+        looked, self._has_unheld = 0, False
         for workspace_id, due in await self._database.fetch(sql, now_us):
             if due > BATCH:
                 await self._claim_all(workspace_id)
             looked += await self._look_within(workspace_id)
-        return 0.0 if looked else CONTENDED_S
+        if looked:
+            return 0.0
+        return IDLE_S if self._has_unheld else CONTENDED_S
 
     async def _look_again(self, now_us: int, before_us: int) -> None:
         """After the clock was set back, look at what was due; a needless look does nothing.
@@ -140,8 +144,7 @@ class TaskFiring:
             return 0  # its conversation was deleted this very moment: the next look finds out
         except Exception as error:  # the edge of a scheduler tick: only this task is held
             log.exception("task.broken", task_id=task_id, workspace_id=workspace_id)
-            await self._hold_broken(workspace_id, task_id, error)
-            return 1
+            return await self._hold_broken(workspace_id, task_id, error)
 
     async def _look(self, workspace_id: str, task_ids: Sequence[str]) -> int:
         """Look at those that are due still and that nobody else has his hands on."""
@@ -156,7 +159,7 @@ class TaskFiring:
                 found = Found(
                     opened=await _opened(batch.tx, [row.id for row in rows]),
                     known=await known_times(batch.tx, rows, batch.now_us),
-                    agents=await _agents(batch.tx, [row.agent_id for row in rows]),
+                    agents=await _agents(batch, [row.agent_id for row in rows]),
                 )
                 for row in rows:
                     await Look(row, batch, found, self._parts).take()
@@ -164,8 +167,11 @@ class TaskFiring:
             log.info("tasks.fired", workspace_id=workspace_id, runs=len(batch.due_runs))
         return len(rows)
 
-    async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> None:
-        """Pause a task that cannot be looked at, with the reason, so that nothing else notices."""
+    async def _hold_broken(self, workspace_id: str, task_id: str, error: Exception) -> int:
+        """Pause a task that cannot be looked at, with the reason, so that nothing else notices.
+
+        Return how many are held: one that cannot even be marked is met again.
+        """
         now_us = self._clock.now_us()
         trouble = f"an error of the server, {type(error).__name__}, which its log tells in full."
         reason = f"{UNREADABLE}{trouble} Resume it when that is mended."
@@ -174,9 +180,17 @@ class TaskFiring:
             " updated_at = $5 WHERE id = $1 AND workspace_id = $2"
         )
         values = (task_id, workspace_id, TaskStatus.PAUSED, reason, now_us)
-        async with self._commits.batch(workspace_id) as batch:
-            batch.statements.append(Statement(sql, values))
-            batch.tell(TaskChange.UPDATED, task_id, trace_id=new_trace().trace_id)
+        try:
+            async with self._commits.batch(workspace_id) as batch:
+                batch.statements.append(Statement(sql, values))
+                batch.tell(TaskChange.UPDATED, task_id, trace_id=new_trace().trace_id)
+        except _OF_THIS_PROCESS:
+            raise
+        except Exception:  # the edge of a scheduler tick: those behind it have to fire
+            log.exception("task.not_held", task_id=task_id, workspace_id=workspace_id)
+            self._has_unheld = True
+            return 0
+        return 1
 
 
 async def _opened(tx: Transaction, task_ids: Sequence[str]) -> dict[str, list[OccurrenceRow]]:
@@ -190,7 +204,11 @@ async def _opened(tx: Transaction, task_ids: Sequence[str]) -> dict[str, list[Oc
     return found
 
 
-async def _agents(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, AgentNow]:
+async def _agents(batch: Batch, agent_ids: Sequence[str]) -> dict[str, AgentNow]:
     wanted = sorted(set(agent_ids))
-    sql = f"SELECT {AGENT_COLUMNS} FROM agent WHERE id IN ({placeholders(1, len(wanted))})"
-    return {row[0]: AgentNow(*row) for row in await tx.fetch(sql, *wanted)}
+    sql = (
+        f"SELECT {AGENT_COLUMNS} FROM agent"
+        f" WHERE workspace_id = $1 AND id IN ({placeholders(2, len(wanted))})"
+    )
+    rows = await batch.tx.fetch(sql, batch.workspace_id, *wanted)
+    return {row[0]: AgentNow(*row) for row in rows}

@@ -16,10 +16,10 @@ from domain.tasks.writes import SECOND_US
 
 CONVERSATION_WAIT_US = 2 * SECOND_US
 
-_LOCK = "SELECT id FROM conversation WHERE id = $1 FOR UPDATE"
+_LOCK = "SELECT id FROM conversation WHERE id = $1 AND workspace_id = $2 FOR UPDATE"
 _CONVERSATION = """
 SELECT EXISTS (SELECT 1 FROM run WHERE conversation_id = $1 AND holds_conversation)
-FROM conversation WHERE id = $1
+FROM conversation WHERE id = $1 AND workspace_id = $2
 """
 
 
@@ -134,10 +134,11 @@ class RunStarter:
         if task.conversation_mode != ConversationMode.CONTINUE:
             return False
         # Locked before, as all do who take a conversation, or they wait for each other.
+        named = (task.conversation_id, task.workspace_id)
         if batch.is_shared:
-            await batch.tx.fetch(_LOCK, task.conversation_id)
+            await batch.tx.fetch(_LOCK, *named)
         # Asked before, since a refused insert would wait for the commit of who holds it.
-        found = await batch.tx.fetch(_CONVERSATION, task.conversation_id)
+        found = await batch.tx.fetch(_CONVERSATION, *named)
         if found:
             return bool(found[0][0])
         task.conversation_id, starting = self.conversation(task)
