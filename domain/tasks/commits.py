@@ -25,6 +25,8 @@ class Batch:
     now_us: int
     is_shared: bool
     """True where other transactions go on meanwhile, so that rows have to be locked."""
+    openings: list[Statement] = field(default_factory=list[Statement])
+    """Begin conversations, before the statements that name them."""
     statements: list[Statement] = field(default_factory=list[Statement])
     lines: list[Statement] = field(default_factory=list[Statement])
     """Lines of the audit log, written after the statements."""
@@ -66,7 +68,7 @@ class TaskCommits:
                 batch.statements += self.orders.leave(order)
             drafts = batch.drafts
             appended = self.store.append(workspace_id, drafts) if drafts else []
-            await tx.run_all([*batch.statements, *batch.lines])
+            await tx.run_all([*batch.openings, *batch.statements, *batch.lines])
             results = await tx.run(appended)
         if drafts:
             self.store.announce(workspace_id, self.store.head_of(results), drafts)

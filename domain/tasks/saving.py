@@ -251,7 +251,7 @@ class TaskSaving:
 
     def _with_conversation(self, batch: Batch, task: TaskRow) -> dict[str, Any]:
         task.conversation_id, starting = self.starter.conversation(task)
-        batch.statements.append(starting)
+        batch.openings.append(starting)
         return {"conversation_id": task.conversation_id}
 
     async def _times(

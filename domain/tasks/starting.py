@@ -41,8 +41,10 @@ class Starting:
 
     run_id: str
     run: Statement
-    around: Sequence[Statement]
-    """Its conversation and first message; any time in the same write, in this order."""
+    openings: Sequence[Statement]
+    """Begin its conversation, where it has one of its own."""
+    message: Sequence[Statement]
+    """Say its first message; any time in the same write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,8 @@ class RunStarter:
             row.status, row.due_at = OccurrenceStatus.QUEUED, batch.now_us + CONVERSATION_WAIT_US
             row.reason = "Waits for its conversation, which another run holds."
             return
-        batch.statements += starting.around
+        batch.openings += starting.openings
+        batch.statements += starting.message
         row.run_id, row.attempts, row.reason = starting.run_id, 1, None
         if due_at > batch.now_us:
             row.status, row.due_at = OccurrenceStatus.QUEUED, due_at
@@ -142,7 +145,7 @@ class RunStarter:
         if found:
             return bool(found[0][0])
         task.conversation_id, starting = self.conversation(task)
-        batch.statements.append(starting)
+        batch.openings.append(starting)
         return False
 
     def _prepare(
@@ -155,12 +158,12 @@ class RunStarter:
         now_us: int,
     ) -> Starting:
         """Build the run's statements."""
-        around: list[Statement] = []
+        openings: list[Statement] = []
         conversation_id = task.conversation_id
         opens = task.conversation_mode == ConversationMode.NEW or conversation_id is None
         if opens or conversation_id is None:
             conversation_id, starting = self.conversation(task)
-            around.append(starting)
+            openings.append(starting)
         link = TaskLink(task_id=task.id, occurrence_id=row.id, attempt=1, retry=task.retry)
         new = NewRun(
             id=self._ids(),
@@ -182,7 +185,7 @@ class RunStarter:
             occurrence_id=row.id,
             opens_conversation=opens,
         )
-        around += self._conversations.message_statements(
+        message = self._conversations.message_statements(
             workspace_id=task.workspace_id,
             conversation_id=conversation_id,
             role="USER",
@@ -190,4 +193,9 @@ class RunStarter:
             run_id=new.id,
             opens=opens,
         )
-        return Starting(run_id=new.id, run=insert_run(self._database, new), around=around)
+        return Starting(
+            run_id=new.id,
+            run=insert_run(self._database, new),
+            openings=openings,
+            message=message,
+        )

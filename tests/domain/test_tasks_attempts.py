@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.kernel.database import Database
 from domain.models.ports import ModelError, ModelErrorKind
@@ -292,6 +293,25 @@ async def test_runs_of_a_task_may_share_a_conversation_and_wait_for_it(world: Ta
     assert (run.status, run.conversation_id) == ("SUCCEEDED", task.conversation_id)
     assert held != run.id
     assert await world.statuses(task.id) == ["SUCCEEDED"]
+
+
+async def test_tasks_that_share_conversations_and_others_start_in_one_commit(
+    world: TaskWorld,
+) -> None:
+    modes = ["CONTINUE", "NEW", "CONTINUE", "NEW"]
+    tasks = [await world.create(conversationMode=mode) for mode in modes]
+    gone = tasks[2].conversation_id or ""
+    await world.runs.conversations.delete(world.runs.principal, gone)
+
+    with capture_logs() as logs:
+        await world.move_to(FIRST_US)
+
+    assert [(line["event"], line["runs"]) for line in logs] == [("tasks.fired", 4)]
+    for task in tasks:
+        assert await world.statuses(task.id) == ["RUNNING"]
+    found = {run.conversation_id for task in tasks for run in await world.attempts(task.id)}
+    assert tasks[0].conversation_id in found
+    assert len(found) == 4
 
 
 async def test_each_run_has_a_conversation_of_its_own_otherwise(world: TaskWorld) -> None:
