@@ -11,6 +11,7 @@ from domain.kernel.errors import ValidationFailed
 from domain.kernel.paging import Page, PageRequest
 from domain.tasks import schedule, spec
 from domain.tasks.cron import ScheduleError
+from domain.tasks.plan import starts_left
 from domain.tasks.preview import MOST_SHOWN
 from domain.tasks.reading import agent_gone, task_as_shown
 from domain.tasks.rows import TaskRow
@@ -198,9 +199,9 @@ def times_ahead(row: TaskRow, now_us: int, count: int) -> list[int]:
     except ScheduleError:
         return []
     after_us = schedule.begins_after(now_us, row.starts_at)
-    if row.max_runs is not None:
-        count = min(count, max(0, row.max_runs - row.started_runs))
-    return schedule.upcoming(found, after_us=after_us, count=count, ends_us=row.ends_at)
+    left = starts_left(row)
+    most = count if left is None else min(count, left)
+    return schedule.upcoming(found, after_us=after_us, count=most, ends_us=row.ends_at)
 
 
 @api_type

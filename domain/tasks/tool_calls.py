@@ -13,6 +13,7 @@ from domain.kernel.public_ids import TASK, public_id, row_id
 from domain.runs.spec import LONGEST_INSTRUCTION
 from domain.tasks import schedule
 from domain.tasks.cron import ScheduleError
+from domain.tasks.plan import starts_left
 from domain.tasks.rows import TaskRow
 from domain.tasks.service import TaskService
 from domain.tasks.wording import summary
@@ -158,5 +159,7 @@ def next_times(task: TaskRow, now_us: int, *, count: int) -> list[str]:
     except ScheduleError:
         return []
     after_us = schedule.begins_after(min(now_us, task.next_run_at - 1), task.starts_at)
-    times = schedule.upcoming(due, after_us=after_us, count=count, ends_us=task.ends_at)
+    left = starts_left(task)
+    most = count if left is None else min(count, left)
+    times = schedule.upcoming(due, after_us=after_us, count=most, ends_us=task.ends_at)
     return [format_moment(time) for time in times]

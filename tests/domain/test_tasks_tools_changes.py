@@ -136,6 +136,14 @@ async def test_a_task_is_meant_by_its_id_its_name_or_words_of_it(
     assert (await world.task(task.id)).deleted_at is not None
 
 
+async def test_no_more_times_are_shown_than_starts_are_left(world: TaskWorld) -> None:
+    await world.create(name="Report", maxRuns=2)
+
+    value: Any = (await called(world, "show_task", task="Report")).value
+
+    assert value["next_times"] == [FIRST, SECOND]
+
+
 async def test_an_id_is_the_one_that_clients_know(world: TaskWorld) -> None:
     task = await world.create(name="Report", **ON_DEMAND)
     known = encode_id(Kind.TASK, task.id)
