@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol
 
 ChatRole = Literal["system", "user", "assistant", "tool"]
 
+INPUTS = "\n\nInputs:\n"
+"""What stands between an instruction and the named values it refers to, as JSON."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:

@@ -11,7 +11,7 @@ from domain.agents.settings import AgentSettings, ModelChoice, RunLimits
 from domain.conversations.service import ConversationService
 from domain.kernel.database import Database, placeholders
 from domain.kernel.errors import NotFound
-from domain.models.ports import ChatMessage, ProviderState, ToolCall, ToolSpec
+from domain.models.ports import INPUTS, ChatMessage, ProviderState, ToolCall, ToolSpec
 from domain.models.prices import Price
 from domain.models.providers import ModelProviders
 from domain.runs.bounds import Bounds
@@ -226,7 +226,7 @@ def _instruction(work: Work) -> str:
     if not work.inputs:
         return work.claim.instruction
     named = orjson.dumps(work.inputs, option=orjson.OPT_INDENT_2).decode()
-    return f"{work.claim.instruction}\n\nInputs:\n{named}"
+    return f"{work.claim.instruction}{INPUTS}{named}"
 
 
 def granted(work: Work, settings: AgentSettings) -> list[Sequence[str]]:

@@ -24,7 +24,7 @@ from croniter import CroniterError, croniter
 
 from domain.kernel.moments import EPOCH, LATEST_US, MICROSECOND
 from domain.kernel.zones import load_zone, zone_names
-from domain.tasks.cron_cures import cure, surplus
+from domain.tasks.cron_cures import cure, instead_of_alias, surplus
 from domain.tasks.walls import DayRule, WallTimes
 from domain.tasks.zone_hints import zone_hint
 
@@ -101,7 +101,8 @@ def five_fields(expression: str) -> tuple[str, ...]:
     text = expression.strip()
     if text.startswith("@"):
         if text.lower() not in ALIASES:
-            raise CronError(f"{text!r} is no alias; use one of {', '.join(ALIASES)}.")
+            known = ", ".join(ALIASES) + instead_of_alias(text)
+            raise CronError(f"{text!r} is no alias; use one of {known}.")
         text = ALIASES[text.lower()]
     fields = tuple(text.split())
     if len(fields) != len(FIELD_NAMES):

@@ -35,6 +35,13 @@ def cure(name: str, field: str) -> str | None:
     return None
 
 
+def instead_of_alias(text: str) -> str:
+    """Say what stands for the intervals of others, as the end of a sentence."""
+    if text.lower().startswith("@every"):
+        return ", or steps, such as */5 * * * * for every 5 minutes"
+    return ""
+
+
 def surplus(fields: Sequence[str]) -> str:
     """Say what the first, sixth and seventh field of others are not here."""
     if _ZONE.match(fields[0] if fields else ""):

@@ -8,7 +8,7 @@ import pytest
 
 from domain.models.offline.matching import ToolIndex
 from domain.models.offline.planner import Answer, PlannedCall, next_move
-from domain.models.ports import ChatMessage, ToolCall
+from domain.models.ports import INPUTS, ChatMessage, ToolCall
 from tests.domain.planner_tools import shipped_tools
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -251,3 +251,16 @@ def test_what_came_of_it_is_told_in_words(
 
     assert isinstance(answer, Answer)
     assert answer.text == words
+
+
+def test_inputs_that_no_words_can_take_are_named_as_the_reason() -> None:
+    content = f'What is 12% of 300?{INPUTS}{{"month": "May"}}'
+
+    move = next_move([ChatMessage(role="user", content=content)], INDEX, now=NOW)
+
+    assert isinstance(move, Answer)
+    assert move.is_declined
+    assert (
+        "I did nothing, because it comes with inputs, which take a language model to be put into"
+        " the words." in move.text
+    )

@@ -16,7 +16,7 @@ from domain.models.offline.explicit import Declined, Step
 from domain.models.offline.matching import ToolIndex
 from domain.models.offline.plan import Plan
 from domain.models.offline.talk import talk
-from domain.models.ports import ChatMessage, FinishReason
+from domain.models.ports import INPUTS, ChatMessage, FinishReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def next_move(
             text = f"{final_answer(messages)}\nI cannot go on: {refusal.reason}."
             return Answer(text=text, reason=FinishReason.STUCK)
         offered = [tool.spec for tool in index.tools]
-        text = declined(refusal.reason, refusal.nearest, offered)
+        text = declined(_why(refusal, instruction), refusal.nearest, offered)
         return Answer(text=text, reason=FinishReason.REFUSAL)
     if any(result.failed for result in results):
         undone = [step.tool.name for step in steps[len(results) :]]
@@ -73,6 +73,13 @@ def next_move(
         written = json.dumps(arguments, ensure_ascii=False)
         calls.append(PlannedCall(tool=step.tool.name, arguments=written))
     return replace(calls[0], beside=tuple(calls[1:]))
+
+
+def _why(refusal: Declined, instruction: str) -> str:
+    """Say why nothing was done; named inputs, which follow the words, are the likely cause."""
+    if INPUTS in instruction:
+        return "it comes with inputs, which take a language model to be put into the words"
+    return refusal.reason
 
 
 def _group_end(steps: Sequence[Step], start: int) -> int:
