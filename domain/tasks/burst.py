@@ -107,10 +107,13 @@ class Burst:
 
     async def claim(self, workspace_id: str) -> int:
         """Claim the due times of all tasks that need no closer look; return how many."""
-        counts = await asyncio.gather(
-            *(self._claim_pages(workspace_id) for _ in range(self._lanes))
-        )
-        if claimed := sum(counts):
+        lanes = (self._claim_pages(workspace_id) for _ in range(self._lanes))
+        claimed = 0
+        for found in await asyncio.gather(*lanes, return_exceptions=True):
+            if isinstance(found, BaseException):
+                raise found
+            claimed += found
+        if claimed:
             log.info("tasks.claimed", workspace_id=workspace_id, occurrences=claimed)
         return claimed
 
