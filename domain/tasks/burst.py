@@ -4,7 +4,7 @@ A claim is two rows of a few columns, written for hundreds of tasks by two state
 its conversation and its message is six rows. Claimed first, no due time gets so late behind the
 runs of the others that it counts as missed, and runs can be made in the order of their priority.
 What was claimed waits like an occurrence in line: QUEUED, without a run, its task due for a look,
-whose event is the first that tells of it.
+whose event is the first that tells of it; only what waits for its jitter is told at once.
 """
 
 import asyncio
@@ -16,11 +16,13 @@ import orjson
 import structlog
 
 from domain.kernel.ids import IdSource
+from domain.kernel.tracing import new_trace
 from domain.tasks import schedule
 from domain.tasks.commits import Batch, TaskCommits
 from domain.tasks.plan import LEAST_GRACE_S, SECOND_US, first_due, jitter_us
 from domain.tasks.schedule import ScheduleError
 from domain.tasks.settling import AT_ONCE
+from domain.tasks.state import TaskChange
 
 PAGE = 1000
 """Due times of one commit."""
@@ -152,6 +154,15 @@ class Burst:
             moves = (_json([(claim.task_id, claim.following) for claim in claims]),)
         await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
         await batch.tx.fetch(self._update, AT_ONCE, *moves)
+        trace_id = new_trace().trace_id
+        for claim in claims:
+            if claim.due_at is not None:
+                batch.tell(
+                    TaskChange.OCCURRENCE,
+                    claim.task_id,
+                    occurrence_id=claim.id,
+                    trace_id=trace_id,
+                )
         return len(claims)
 
 

@@ -91,6 +91,7 @@ CURE: dict[str, Any] = {
     "maxConcurrency": None,
     "priority": None,
     "pauseAfterFailures": None,
+    "maxRuns": None,
     "metadata": None,
 }
 

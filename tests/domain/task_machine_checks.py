@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from domain.tasks.settling import AT_ONCE
 from tests.domain.task_machine_look import OccurrenceSeen, RunSeen, Seen, TaskSeen
 from tests.domain.task_machine_model import MOST_WAITING, SECOND_US, TaskModel
 
@@ -133,7 +134,8 @@ def changes(before: Seen, after: Seen, models: Models) -> Iterator[str]:
             yield f"{old} had ended and is {new}"
         if old is None and models[new.task_id].is_deleted and ident not in before.occurrences:
             yield f"{new} is of a deleted task"
-        least = _least_told(old, new)
+        is_woken = after.tasks[new.task_id].wake_at == AT_ONCE
+        least = _least_told(old, new, is_woken=is_woken)
         if spoken[ident] < least:
             yield f"{new} came of {old}, told {spoken[ident]} times instead of {least}"
     gone = before.occurrences.keys() - after.occurrences.keys()
@@ -144,8 +146,11 @@ def changes(before: Seen, after: Seen, models: Models) -> Iterator[str]:
         yield from _starts(before, after, model)
 
 
-def _least_told(old: OccurrenceSeen | None, new: OccurrenceSeen) -> int:
+def _least_told(old: OccurrenceSeen | None, new: OccurrenceSeen, *, is_woken: bool) -> int:
     if old is None:
+        is_new = new.status == "QUEUED" and new.run_id is None and new.due_at is None
+        if is_new and is_woken:
+            return 0  # claimed in a burst, which is told when it starts or is skipped
         return 1 + (new.run_id is not None and not new.is_open)
     return int((old.status, old.run_id) != (new.status, new.run_id))
 

@@ -129,6 +129,9 @@ def known_difference(expression: Expression, instant: datetime, shown: list[Show
             return "it adds the nth weekday to the days; here both must fit"
         if fields[2].startswith("*") or fields[4].startswith("*"):
             return "a star with a step lets both days narrow there; here they add up"
+    is_narrow = not fields[2].startswith("*") and not fields[4].startswith("*")
+    if is_narrow and not expression.narrows_both and any(dates_fit) and not all(dates_fit):
+        return "a list that fits every day adds up there; here it narrows nothing"
     if here.wall.isoweekday() == 7 and any(map(steps_on_seven, fields[4].split(","))):
         return "its weekdays go up to 7, a second Sunday; here a step ends with Saturday"
     if is_theirs_interval(expression) is not expression.counts_intervals and is_changed(here):

@@ -151,6 +151,7 @@ async def test_a_delay_that_is_drawn_holds_for_what_a_burst_claims(world: TaskWo
     (occurrence,) = await world.occurrences(task_id)
     assert occurrence.due_at is not None
     assert FIRST_US < occurrence.due_at <= FIRST_US + 30_000_000
+    assert (await world.updates())[-1].data["occurrenceId"] == occurrence.id
     assert await world.move_to(occurrence.due_at - 1_000) == 0.001
     assert await world.attempts(task_id) == []
     await world.move_to(occurrence.due_at)
