@@ -23,6 +23,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     files = list(dict.fromkeys(item.path for item in items))
     waiting = [path for path in files if "e2e" in path.parts]
     computing = [path for path in files if "e2e" not in path.parts]
-    place = {path: 0.8 * number / len(waiting) for number, path in enumerate(waiting)}
+    place = {path: number / 2 / len(waiting) for number, path in enumerate(waiting)}
     place |= {path: number / len(computing) for number, path in enumerate(computing)}
     items.sort(key=lambda item: place[item.path])

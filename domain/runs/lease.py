@@ -191,15 +191,17 @@ class LeaseOffice:
         due for long, since all were down, waits a minute too, so that the next get their turn.
         """
         now = self._database.now_sql(1)
+        # As a subquery PostgreSQL may run it again and again, and take more than the limit.
         waiting = f"""
-            UPDATE run SET hints = CASE WHEN hints < 6 AND {now} - due_at < 32000000
-                THEN hints + 1 ELSE 6 + ({now} - due_at) / 64000000 END
-            WHERE id IN (
+            WITH picked AS MATERIALIZED (
                 SELECT id FROM run WHERE due_at IS NOT NULL AND lease_owner IS NULL
                     AND due_at + {SECOND} * CASE WHEN hints < 6 THEN (1 << hints)
                         ELSE 64 * (hints - 5) END <= {now}
                 ORDER BY priority DESC, due_at, id LIMIT {limit} {self._untouched}
-            ) RETURNING id, priority, due_at
+            )
+            UPDATE run SET hints = CASE WHEN hints < 6 AND {now} - due_at < 32000000
+                THEN hints + 1 ELSE 6 + ({now} - due_at) / 64000000 END
+            WHERE id IN (SELECT id FROM picked) RETURNING id, priority, due_at
         """
         lost = f"SELECT id FROM run WHERE lease_until < {now} ORDER BY lease_until LIMIT {limit}"
         moment = (self._clock.now_us(),)

@@ -15,7 +15,7 @@ from domain.behavior.rules import (
     ToolEffect,
 )
 from domain.kernel.database import Database
-from domain.kernel.errors import FieldProblem, ValidationFailed
+from domain.kernel.errors import ValidationFailed
 from tests.domain.behavior_world import BehaviorWorld, behavior_world
 
 DENY = {"tool": {"decision": "DENY", "tools": ["mail_send"]}}
@@ -186,7 +186,7 @@ async def test_an_effect_that_makes_no_sense_names_the_field_and_changes_nothing
         with pytest.raises(ValidationFailed) as refused:
             await world.adjust(**patch)
         where = tuple(f"{place}{path}".split("."))
-        assert refused.value.problems == (FieldProblem(path=where, message=message),)
+        assert [(one.path, one.message) for one in refused.value.problems] == [(where, message)]
 
     assert [row.rules for row in await world.versions()] == before
     assert await world.events() == events

@@ -126,6 +126,7 @@ async def test_connections_that_postgresql_ended_are_replaced(
         ended = await other.fetch(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
         )
 
     await way(database)
