@@ -122,24 +122,37 @@ def steps_on_seven(part: str) -> bool:
 def known_difference(expression: Expression, instant: datetime, shown: list[Shown]) -> str | None:
     """Say why an instant may be due for one and not for the other."""
     (here,) = (one for one in shown if one.instant == instant)
+    return _in_days(expression, here) or _at_changes(expression, here, shown)
+
+
+def _in_days(expression: Expression, here: Shown) -> str | None:
     fields = str(expression.theirs).split()
     dates_fit = expression.fits_dates(here.wall.date())
-    if expression.narrows_both and any(dates_fit) and not all(dates_fit):
-        if expression.day.narrows or expression.weekday.narrows:
+    has_star = fields[2].startswith("*") or fields[4].startswith("*")
+    if any(dates_fit) and not all(dates_fit):
+        if expression.narrows_both and (expression.day.narrows or expression.weekday.narrows):
             return "it adds the nth weekday to the days; here both must fit"
-        if fields[2].startswith("*") or fields[4].startswith("*"):
+        if expression.narrows_both and has_star:
             return "a star with a step lets both days narrow there; here they add up"
-    is_narrow = not fields[2].startswith("*") and not fields[4].startswith("*")
-    if is_narrow and not expression.narrows_both and any(dates_fit) and not all(dates_fit):
-        return "a list that fits every day adds up there; here it narrows nothing"
+        if not expression.narrows_both and not has_star:
+            return "a list that fits every day adds up there; here it narrows nothing"
     if here.wall.isoweekday() == 7 and any(map(steps_on_seven, fields[4].split(","))):
         return "its weekdays go up to 7, a second Sunday; here a step ends with Saturday"
-    if is_theirs_interval(expression) is not expression.counts_intervals and is_changed(here):
+    return None
+
+
+def _at_changes(expression: Expression, here: Shown, shown: list[Shown]) -> str | None:
+    counts = is_theirs_interval(expression)
+    if counts is not expression.counts_intervals and is_changed(here):
         return "it takes a star in minute or hour for an interval; here every hour must fit"
     change = next((one for one in shown if is_changed(one)), None)
-    if change is None or not is_theirs_interval(expression):
+    if change is None or not counts:
         return None
-    if change.leap % HOUR and timedelta() <= instant - change.instant <= DAY:
+    if here.leap >= DAY and not expression.fits(here.wall):
+        return "it lands right after days that a zone leaves out, whatever day that is"
+    if datetime.combine(here.wall.date(), time()) in change.missing:
+        return "it loses a date whose midnight is jumped over, where it has to look for that date"
+    if change.leap % HOUR and timedelta() <= here.instant - change.instant <= DAY:
         return "it leaps whole hours over a change of less, and so past the minutes after it"
     return None
 
