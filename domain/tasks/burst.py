@@ -50,14 +50,14 @@ _INSERT = {
         INSERT INTO occurrence ({_COLUMNS}) SELECT {_VALUES}
         FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[])
             AS claimed (id, task_id, scheduled_for, due_at)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING RETURNING id
     """,
     "sqlite": f"""
         INSERT INTO occurrence ({_COLUMNS}) SELECT {_VALUES} FROM (
             SELECT value ->> 0 AS id, value ->> 1 AS task_id, value ->> 2 AS scheduled_for,
                 value ->> 3 AS due_at
             FROM json_each($3)
-        ) WHERE true ON CONFLICT DO NOTHING
+        ) WHERE true ON CONFLICT DO NOTHING RETURNING id
     """,
 }
 _UPDATE = {
@@ -152,11 +152,11 @@ class Burst:
         else:
             rows = (_json(claims),)
             moves = (_json([(claim.task_id, claim.following) for claim in claims]),)
-        await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
+        written = await batch.tx.fetch(self._insert, batch.workspace_id, batch.now_us, *rows)
         await batch.tx.fetch(self._update, AT_ONCE, *moves)
-        trace_id = new_trace().trace_id
+        kept, trace_id = {row[0] for row in written}, new_trace().trace_id
         for claim in claims:
-            if claim.due_at is not None:
+            if claim.due_at is not None and claim.id in kept:
                 batch.tell(
                     TaskChange.OCCURRENCE,
                     claim.task_id,

@@ -203,7 +203,7 @@ async def test_a_task_with_a_run_at_work_is_left_to_a_look(world: TaskWorld) -> 
 
 
 async def test_a_time_that_has_a_row_already_is_claimed_without_a_second(world: TaskWorld) -> None:
-    task = await world.create()
+    task = await world.create(jitterSeconds=30)
     world.runs.clock.move(40)
     await claim(world)
     await world.runs.database.write(
@@ -212,11 +212,13 @@ async def test_a_time_that_has_a_row_already_is_claimed_without_a_second(world: 
             Statement("UPDATE task SET next_run_at = $1", (FIRST_US,)),
         ]
     )
+    told = len(await world.updates())
 
     assert await claim(world) == 1
 
     assert await world.statuses(task.id) == ["SKIPPED"]
     assert (await world.task(task.id)).next_run_at == FIRST_US + MINUTE_US
+    assert len(await world.updates()) == told
 
 
 async def test_one_that_cannot_be_read_amid_many_is_held_alone(world: TaskWorld) -> None:
