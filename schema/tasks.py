@@ -9,9 +9,8 @@ from strawberry import ID, Private, field
 
 from domain.kernel.errors import ValidationFailed
 from domain.kernel.paging import Page, PageRequest
-from domain.tasks import schedule, spec
-from domain.tasks.cron import ScheduleError
-from domain.tasks.plan import starts_left
+from domain.tasks import spec
+from domain.tasks.plan import times_ahead
 from domain.tasks.preview import MOST_SHOWN
 from domain.tasks.reading import agent_gone, task_as_shown
 from domain.tasks.rows import TaskRow
@@ -175,7 +174,7 @@ class Task(Node):
             raise ValidationFailed.of("count", f"Ask for 1 to {MOST_SHOWN} times, not {count}.")
         # A hundred times take some milliseconds: let others have their turn between two tasks.
         await sleep(0)
-        return [Moment(time) for time in times_ahead(self.row, info.context.now_us(), count)]
+        return [Moment(time) for time in times_ahead(self.row, info.context.now_us(), count=count)]
 
     @field(description="Past and present occurrences, newest first.", extensions=[Paged()])
     async def occurrences(self, info: Info, page: PageRequest) -> OccurrenceConnection:
@@ -188,20 +187,6 @@ class Task(Node):
         """Load it."""
         row = await info.context.loaders.last_occurrence(self.row.id)
         return None if row is None else Occurrence.of(row)
-
-
-def times_ahead(row: TaskRow, now_us: int, count: int) -> list[int]:
-    """Return the next due times of a task that is not held; none of a schedule that is broken."""
-    if row.status != TaskStatus.ACTIVE.name:
-        return []
-    try:
-        found = schedule.read(row.schedule)
-    except ScheduleError:
-        return []
-    after_us = schedule.begins_after(now_us, row.starts_at)
-    left = starts_left(row)
-    most = count if left is None else min(count, left)
-    return schedule.upcoming(found, after_us=after_us, count=most, ends_us=row.ends_at)
 
 
 @api_type

@@ -19,11 +19,11 @@ from domain.kernel.errors import NotFound
 from domain.kernel.paging import DEFAULT_SIZE, PageRequest
 from domain.kernel.validation import Text
 from domain.tasks.flat_preview import preview_in_either_form
+from domain.tasks.plan import times_ahead
 from domain.tasks.preview import MOST_SHOWN
 from domain.tasks.queries import OccurrenceFilter
 from domain.tasks.state import OccurrenceStatus
 from schema.ids import Kind, decode_id
-from schema.tasks import times_ahead
 
 
 class TimeOrder(StrEnum):
@@ -94,7 +94,7 @@ async def ahead(call: Call) -> Outcome:
     row = await call.services.tasks.task(call.principal, call.ident(Kind.TASK))
     if row is None:
         raise _no_such(call, Kind.TASK)
-    times = times_ahead(row, call.context.now_us(), call.query(CountQuery).count)
+    times = times_ahead(row, call.context.now_us(), count=call.query(CountQuery).count)
     return Answer.of(NextOccurrences.of(times))
 
 

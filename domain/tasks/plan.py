@@ -6,7 +6,15 @@ from hashlib import sha256
 
 from domain.kernel.moments import format_moment
 from domain.tasks.rows import TaskRow
-from domain.tasks.schedule import Schedule, due_times, next_due
+from domain.tasks.schedule import (
+    Schedule,
+    ScheduleError,
+    begins_after,
+    due_times,
+    next_due,
+    read,
+    upcoming,
+)
 from domain.tasks.spec import RetryPolicy
 from domain.tasks.state import (
     ConversationMode,
@@ -14,6 +22,7 @@ from domain.tasks.state import (
     OccurrenceStatus,
     OccurrenceTrigger,
     OverlapPolicy,
+    TaskStatus,
 )
 
 SECOND_US = 1_000_000
@@ -104,6 +113,26 @@ def capacity_of(task: TaskRow) -> int:
 def starts_left(task: TaskRow) -> int | None:
     """How often the schedule of a task may still start it; None for no bound."""
     return None if task.max_runs is None else max(0, task.max_runs - task.started_runs)
+
+
+def times_ahead(task: TaskRow, after_us: int, *, count: int) -> list[int]:
+    """Return the next due times of a task after a moment, no more than it has starts left.
+
+    None for a task that is held or over, and for a schedule that cannot be read.
+    """
+    if task.status != TaskStatus.ACTIVE:
+        return []
+    try:
+        due = read(task.schedule)
+    except ScheduleError:
+        return []
+    left = starts_left(task)
+    return upcoming(
+        due,
+        after_us=begins_after(after_us, task.starts_at),
+        count=count if left is None else min(count, left),
+        ends_us=task.ends_at,
+    )
 
 
 def first_due(

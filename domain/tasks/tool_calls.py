@@ -13,7 +13,7 @@ from domain.kernel.public_ids import TASK, public_id, row_id
 from domain.runs.spec import LONGEST_INSTRUCTION
 from domain.tasks import schedule
 from domain.tasks.cron import ScheduleError
-from domain.tasks.plan import starts_left
+from domain.tasks.plan import times_ahead
 from domain.tasks.rows import TaskRow
 from domain.tasks.service import TaskService
 from domain.tasks.wording import summary
@@ -152,14 +152,8 @@ def words_of_schedule(kept: Mapping[str, Any]) -> str:
 
 def next_times(task: TaskRow, now_us: int, *, count: int) -> list[str]:
     """Return the next moments at which a task is due, none for one that is held or over."""
-    if task.next_run_at is None or task.status != "ACTIVE":
+    if task.next_run_at is None:
         return []
-    try:
-        due = schedule.read(task.schedule)
-    except ScheduleError:
-        return []
-    after_us = schedule.begins_after(min(now_us, task.next_run_at - 1), task.starts_at)
-    left = starts_left(task)
-    most = count if left is None else min(count, left)
-    times = schedule.upcoming(due, after_us=after_us, count=most, ends_us=task.ends_at)
-    return [format_moment(time) for time in times]
+    # What is due and waits for the scheduler lies ahead still.
+    after_us = min(now_us, task.next_run_at - 1)
+    return [format_moment(time) for time in times_ahead(task, after_us, count=count)]

@@ -5,12 +5,11 @@ After each rule all rows are looked at; at the end of a story every run must end
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
 from functools import wraps
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from domain.access.scopes import Principal
 from domain.runs.approval_state import ApprovalDecision, ApprovalScope, ApprovalStatus
@@ -19,10 +18,10 @@ from domain.runs.service import RunService
 from domain.runs.spec import RetryConfig
 from domain.runs.state import FINAL
 from tests.domain.approval_world import tool_rule
-from tests.domain.machine_arena import Arena, Process, arena_on
+from tests.domain.machine_arena import Process, arena_on
 from tests.domain.machine_checks import changes, complaints
 from tests.domain.machine_look import Seen, look
-from tests.domain.machine_stage import Stage
+from tests.domain.machine_stage import Story
 from tests.domain.machine_talk import HABITS, WORDS, turn_of
 from tests.domain.machine_wire import Cut, Wire
 from tests.run_world import LEASE_S
@@ -55,28 +54,14 @@ def when(is_possible: Callable[["Machine"], object]) -> Callable[[Callable[..., 
     return decorate
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Story):
     """Processes, clients and misfortunes; a subclass says on which database."""
-
-    stage: Stage
 
     def __init__(self) -> None:
         super().__init__()
-        self._stack = AsyncExitStack()
-        self._is_sound = True
-        self.arena: Arena = self.do(
-            self._stack.enter_async_context(arena_on(self.stage.database, self.stage.traffic))
-        )
+        self.arena = self.enter(arena_on(self.stage.database, self.stage.traffic))
         self.seen: Seen = self.do(self._look())
         self.writers = {process.runner.owner for process in self.arena.processes}
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something, and wait until nothing moves any more."""
-        try:
-            return self.stage.loop.run(work)
-        except BaseException:
-            self._is_sound = False
-            raise
 
     async def _look(self) -> Seen:
         return await look(self.stage.database, self.arena.clock.now_us())
@@ -84,17 +69,13 @@ class Machine(RuleBasedStateMachine):
     def act(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do what a rule asks for; whoever is awake might write meanwhile."""
         self.writers = {process.runner.owner for process in self.arena.awake}
-        self.do(self._settled(work))
+        self.do(self.settled(work))
         self.writers |= {process.runner.owner for process in self.arena.awake}
 
     def let(self, wire: Wire) -> None:
         """Let one process do what it may do now; nobody else has a reason to write."""
-        self.do(self._settled(asyncio.sleep(0)))
+        self.do(self.settled(asyncio.sleep(0)))
         self.writers = {one.runner.owner for one in self.arena.processes if one.wire is wire}
-
-    async def _settled(self, work: Coroutine[Any, Any, Any]) -> None:
-        await work
-        await self.arena.traffic.settle()
 
     @invariant()
     def the_rows_are_right(self) -> None:
@@ -102,8 +83,7 @@ class Machine(RuleBasedStateMachine):
         before, self.seen = self.seen, self.do(self._look())
         wrong = list(complaints(self.seen, self.arena.effects))
         wrong += changes(before, self.seen, self.writers)
-        self._is_sound = not wrong
-        assert wrong == []
+        self.judge(wrong)
 
     # Clients.
 
@@ -340,15 +320,8 @@ class Machine(RuleBasedStateMachine):
 
     # The end.
 
-    def teardown(self) -> None:
+    def come_to_an_end(self) -> None:
         """All hints are lost and everybody sleeps on: sweeps alone bring every run to its end."""
-        try:
-            if self._is_sound:
-                self._come_to_an_end()
-        finally:
-            self.stage.loop.run(self._stack.aclose())
-
-    def _come_to_an_end(self) -> None:
         for process in self.arena.processes:
             process.wire.sleep(Cut.NOW)
         self.lose_hints()

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -16,6 +16,8 @@ from domain.kernel.database import Database
 from domain.kernel.database_sqlite import SqliteDatabase
 from tests.domain.machine_wire import Traffic, count_reads
 
+A = TypeVar("A")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -24,6 +26,52 @@ class Stage:
     loop: asyncio.Runner
     database: Database
     traffic: Traffic
+
+
+class Story(RuleBasedStateMachine):
+    """Rules that are played on a stage, where a story that broke is not brought to its end."""
+
+    stage: Stage
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = AsyncExitStack()
+        self._is_sound = True
+
+    def enter(self, arena: AbstractAsyncContextManager[A]) -> A:
+        """Open what the story is about; it is closed at the end of the story."""
+        return self.do(self._stack.enter_async_context(arena))
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do something."""
+        try:
+            return self.stage.loop.run(work)
+        except BaseException:
+            self._is_sound = False
+            raise
+
+    async def settled(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do something, and wait until nothing moves any more."""
+        outcome = await work
+        await self.stage.traffic.settle()
+        return outcome
+
+    def judge(self, wrong: Sequence[str]) -> None:
+        """Fail where something is wrong."""
+        self._is_sound = not wrong
+        assert not wrong, "\n".join(wrong)
+
+    def come_to_an_end(self) -> None:
+        """Bring what was begun to its end, and fail for what is left."""
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        """End the story."""
+        try:
+            if self._is_sound:
+                self.come_to_an_end()
+        finally:
+            self.stage.loop.run(self._stack.aclose())
 
 
 @contextmanager
@@ -40,9 +88,7 @@ def stage_on(loop: asyncio.Runner, database_url: str) -> Iterator[Stage]:
     loop.run(stack.aclose())
 
 
-def play(
-    story: type[RuleBasedStateMachine], stage: Stage, *, first: int | None = None, **more: Any
-) -> None:
+def play(story: type[Story], stage: Stage, *, first: int | None = None, **more: Any) -> None:
     """Play stories, each a number of rules long, always the same or from a first number on."""
     machine = type(story.__name__, (story,), {"stage": stage})
     run_state_machine_as_test(
@@ -57,7 +103,7 @@ def play(
     )
 
 
-def play_anew(story: type[RuleBasedStateMachine], stage: Stage, **more: Any) -> None:
+def play_anew(story: type[Story], stage: Stage, **more: Any) -> None:
     """Play stories that were never played, and print the GOB_SEED that plays them again."""
     first = int(os.environ.get("GOB_SEED") or secrets.randbelow(1_000_000))
     print(f"GOB_SEED={first}")  # noqa: T201 - for whoever reads of a failure

@@ -1,18 +1,17 @@
 """How stories of tasks go on and end, and how each of their rules is held against the model."""
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
 from functools import wraps
 from typing import Any, cast
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from domain.access.scopes import Principal
 from tests.domain.machine_arena import DONE
-from tests.domain.machine_stage import Stage
+from tests.domain.machine_stage import Story
 from tests.domain.machine_wire import Cut
-from tests.domain.task_machine_arena import ENDS, TaskArena, task_arena_on
+from tests.domain.task_machine_arena import ENDS, task_arena_on
 from tests.domain.task_machine_checks import FINAL, changes, complaints
 from tests.domain.task_machine_course import was_looked_at, went_on
 from tests.domain.task_machine_look import Seen, look
@@ -54,41 +53,22 @@ def step(
     return decorate
 
 
-class TaskStory(RuleBasedStateMachine):
+class TaskStory(Story):
     """Tasks, schedulers, a worker and misfortunes; a subclass says on which database."""
-
-    stage: Stage
 
     def __init__(self) -> None:
         super().__init__()
-        self._stack = AsyncExitStack()
-        self._is_sound = True
-        self.arena: TaskArena = self.do(
-            self._stack.enter_async_context(task_arena_on(self.stage.database, self.stage.traffic))
-        )
+        self.arena = self.enter(task_arena_on(self.stage.database, self.stage.traffic))
         self.models: dict[str, TaskModel] = {}
         self.latest = self.now_us
         self.course: Course = went_on
         self.is_refused = False
         self.seen: Seen = self.see()
 
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something; a story that broke is not brought to its end."""
-        try:
-            return self.stage.loop.run(work)
-        except BaseException:
-            self._is_sound = False
-            raise
-
     def act(self, work: Coroutine[Any, Any, Any], course: Course = went_on) -> Any:
         """Do what a rule asks for, until nothing moves any more."""
         self.course = course
-        return self.do(self._settled(work))
-
-    async def _settled(self, work: Coroutine[Any, Any, Any]) -> Any:
-        outcome = await work
-        await self.arena.traffic.settle()
-        return outcome
+        return self.do(self.settled(work))
 
     def see(self) -> Seen:
         """All rows as they are."""
@@ -116,8 +96,7 @@ class TaskStory(RuleBasedStateMachine):
         if self.is_refused and _rows(before) != _rows(self.seen):
             wrong.append("a refused call has changed something")
         self.course, self.is_refused = went_on, False
-        self._is_sound = not wrong
-        assert not wrong, "\n".join(wrong)
+        self.judge(wrong)
 
     def ask(self, call: Coroutine[Any, Any, Any]) -> Any:
         """Make a client's call; None when it was refused, and then nothing may have happened."""
@@ -185,15 +164,8 @@ class TaskStory(RuleBasedStateMachine):
 
     # The end.
 
-    def teardown(self) -> None:
+    def come_to_an_end(self) -> None:
         """Held tasks go on, all work succeeds: nothing may be left that waits or runs."""
-        try:
-            if self._is_sound:
-                self._come_to_an_end()
-        finally:
-            self.stage.loop.run(self._stack.aclose())
-
-    def _come_to_an_end(self) -> None:
         for process in self.arena.working:
             process.wire.sleep(Cut.NOW)
         self.arena.queue.hints.clear()

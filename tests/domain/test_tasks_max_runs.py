@@ -9,7 +9,7 @@ import pytest
 from domain.kernel.database import Database
 from domain.kernel.errors import Conflict
 from domain.models.ports import ModelError, ModelErrorKind
-from schema.tasks import times_ahead
+from domain.tasks.plan import times_ahead
 from tests.domain.task_world import FIRST_US, MINUTE_US, TaskWorld, task_world
 from tests.fakes import say
 
@@ -66,11 +66,11 @@ async def test_a_task_is_completed_when_the_last_of_its_runs_has_ended(world: Ta
 
 async def test_the_next_times_end_with_the_starts_that_are_left(world: TaskWorld) -> None:
     task = await world.create(maxRuns=2)
-    assert times_ahead(task, world.runs.clock.now_us(), 5) == [FIRST_US, FIRST_US + MINUTE_US]
+    assert times_ahead(task, world.runs.clock.now_us(), count=5) == [FIRST_US, FIRST_US + MINUTE_US]
 
     await pass_minutes(world, 0, 1)
 
-    left = times_ahead(await world.task(task.id), world.runs.clock.now_us(), 5)
+    left = times_ahead(await world.task(task.id), world.runs.clock.now_us(), count=5)
     assert left == [FIRST_US + MINUTE_US]
 
 
